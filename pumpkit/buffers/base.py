@@ -1,0 +1,239 @@
+"""What a buffer is: the contract that every implementation passes unchanged (`tests/buffers/contract.py`).
+
+A buffer is a log of frames. Producers append; each pump reads at a cursor of its own; the runner trims what every
+registered cursor has passed. Nothing here waits longer than the deadline it was given, and every method may raise
+`BufferUnavailable`, `BufferFull` or `BufferConfigError` (see `pumpkit.errors`).
+
+The ledger, which balances for every pump at every moment and after any kill:
+
+    stored since it began = delivered + filtered + dead + skipped + lag
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
+
+#: A place in the log: larger is later. Gaps mean nothing.
+Position = int
+
+Start = Literal["oldest", "newest"]
+Wanted = Literal["run", "pause"]
+Mark = Literal["replay", "purge"]
+
+
+class Gap(NamedTuple):
+    """The answer to an append that would leave a hole: the log expects `next_seq` from this producer."""
+
+    next_seq: int
+
+
+class Delivery(NamedTuple):
+    """One frame as a pump gets it; `total` is the number of records the log counted for it."""
+
+    position: Position
+    frame: bytes
+    total: int
+    redelivered: bool
+
+
+class Counts(NamedTuple):
+    """What became of records: added to a cursor by `commit`."""
+
+    delivered: int = 0
+    filtered: int = 0
+    dead: int = 0
+    redelivered: int = 0  # of all these, how many had been handed out before an unclean stop
+
+
+class Part(NamedTuple):
+    """Records `first` to `last` (indexes in the frame, both included) of the frame at `position`."""
+
+    position: Position
+    first: int
+    last: int
+
+
+class DeadLetter(NamedTuple):
+    """A record, or a whole bad frame, that a pump could not deliver for good.
+
+    `id` is the record id, or `{buffer_id}:{position}` for a frame; `kind` is rejected, unknown, timeout, crash, filter
+    or bad-frame; `at_ms` is Unix milliseconds; `record` is the msgpack map the sink was to get, or the bad bytes.
+    `records` is how many records of the ledger it stands for; `mark` is what a person asked for.
+    """
+
+    id: str
+    position: Position
+    at_ms: int
+    kind: str
+    reason: str
+    attempts: int
+    plugin: str
+    record: bytes
+    records: int = 1
+    mark: Mark | None = None
+
+
+class CursorStats(NamedTuple):
+    """One pump's position and ledger. `began` is what the log had stored, ever, when the cursor began."""
+
+    pump: str
+    position: Position
+    began: int
+    delivered: int
+    filtered: int
+    dead: int
+    skipped: int
+    redelivered: int
+    lag: int
+    oldest_ms: int | None  # creation time of the oldest frame it has not passed, Unix milliseconds
+    wanted: Wanted
+    dead_letters: int  # rows kept now
+    dead_bytes: int
+
+
+class ProducerStats(NamedTuple):
+    """One producer as the log knows it."""
+
+    producer: str
+    source: str
+    host: str
+    pid: int
+    next_seq: int
+    last_ms: int
+    drops: dict[str, int]
+
+
+class BufferStats(NamedTuple):
+    """The whole log. `stored` counts records ever; `drops` sums all producers, by cause; `lost` are gaps accepted."""
+
+    buffer_id: str
+    location: str
+    size_bytes: int
+    max_bytes: int
+    frames: int
+    stored: int
+    lost: int
+    drops: dict[str, int]
+    producers: list[ProducerStats]
+    cursors: dict[str, CursorStats]
+
+
+@runtime_checkable
+class Cursor(Protocol):
+    """One pump's place in the log. Whoever holds it holds the pump's lock: two writers would count twice."""
+
+    pump: str
+
+    #: True when the buffer was recreated since this cursor last saw it; it then began again at the oldest frame.
+    was_reset: bool
+
+    def fetch(self, max_records: int, max_bytes: int, after: Position | None = None) -> list[Delivery]:
+        """Return the next whole frames after the committed position, or after `after`, without waiting.
+
+        At least one frame if there is any; more only while they stay within `max_records` and `max_bytes` (of
+        frames as stored).
+        """
+
+    def commit(self, through: Position, counts: Counts, dead: Sequence[DeadLetter] = ()) -> None:
+        """Move past everything up to `through`: position, counts and dead letters in one transaction."""
+
+    def accept(self, parts: Sequence[Part]) -> None:
+        """Remember parts of the fetch in hand that the sink has taken, until a commit passes them."""
+
+    def accepted(self) -> list[Part]:
+        """Return the parts remembered since the last commit."""
+
+    def skip(self, through: Position) -> int:
+        """Move ahead to `through` without delivering; return how many records that skipped, counted as such."""
+
+    def wanted(self) -> Wanted:
+        """Return what a person wants of this pump: to run, or to pause."""
+
+    def marked(self, limit: int) -> list[DeadLetter]:
+        """Return up to `limit` dead letters marked for replay or purge, in order of position."""
+
+    def resolve(self, replayed: Iterable[str], purged: Iterable[str], failed: Iterable[DeadLetter]) -> None:
+        """Finish marked dead letters in one transaction.
+
+        Replayed ones are deleted and move from `dead` to `delivered` in the ledger; purged ones are deleted and stay
+        counted as dead; failed ones replace the row of the same id, without its mark.
+        """
+
+    def stats(self) -> CursorStats:
+        """Return this cursor's position and ledger."""
+
+    def close(self) -> None:
+        """Give the lock back. Idempotent."""
+
+
+@runtime_checkable
+class Buffer(Protocol):
+    """A durable log of frames."""
+
+    def append(self, frames: Sequence[bytes], *, accept_gap: bool = False, timeout: float = 5.0) -> Gap | None:
+        """Store frames of one producer, in order; durable on return. Repeating them is harmless.
+
+        In one transaction: a frame below the producer's next sequence is already there and skipped; a frame above it
+        is not stored, nor any after it, and the answer is a `Gap`, unless `accept_gap`, which stores it and counts
+        the hole as lost. A farewell frame (no records) only updates the producer's drops. `timeout` is in seconds.
+        Raises BadFrame for bytes that are not a frame, before storing any.
+        """
+
+    def cursor(self, pump: str, start: Start = "oldest") -> Cursor:
+        """Open a pump's cursor, registering it first if it is new. Raises BufferBusy if somebody else holds it."""
+
+    def register(self, pump: str, start: Start = "oldest") -> None:
+        """Make sure a pump's cursor exists, without opening it: from now on it holds trimming."""
+
+    def trim(self) -> int:
+        """Delete a small slice of frames that every registered cursor has passed; return how many frames."""
+
+    def skip_target(self, pump: str, free_bytes: int) -> Position | None:
+        """Return how far this pump would have to move for about `free_bytes` to become trimmable; None if no use."""
+
+    def set_max_bytes(self, max_bytes: int) -> None:
+        """Set the size cap, in bytes, for every connection to this buffer."""
+
+    def set_wanted(self, pump: str, wanted: Wanted) -> None:
+        """Pause or resume a pump. Raises KeyError for an unknown one."""
+
+    def drop_cursor(self, pump: str) -> None:
+        """Forget a pump, its dead letters too. Raises KeyError, or BufferBusy while a worker has it."""
+
+    def rename_cursor(self, pump: str, new: str) -> None:
+        """Rename a pump's cursor. Raises KeyError, ValueError if `new` exists, or BufferBusy."""
+
+    def dead_letters(self, pump: str, limit: int = 100, after: str | None = None) -> list[DeadLetter]:
+        """Return dead letters in order of position and id, those after the id `after`. Raises KeyError."""
+
+    def mark(self, pump: str, mark: Mark, ids: Sequence[str] | None = None) -> int:
+        """Mark dead letters (all without `ids`) for the pump's worker; return how many. Raises KeyError."""
+
+    def stats(self) -> BufferStats:
+        """Return the state of the whole log."""
+
+    def runner_lock(self, holder: Mapping[str, str]) -> "RunnerLock":
+        """Become the one runner of this buffer. Raises BufferBusy, naming the other one."""
+
+    def runner(self) -> dict[str, str] | None:
+        """Return what the runner that holds the lock said of itself (pid, host, health address), None without one."""
+
+    def close(self) -> None:
+        """Close connections. Idempotent."""
+
+
+class RunnerLock(Protocol):
+    """Held by the runner for as long as it lives; freed by the kernel if it dies."""
+
+    def release(self) -> None:
+        """Give it back. Idempotent."""
+
+
+class BufferModule(Protocol):
+    """What an entry point of the group `pumpkit.buffers` names: a module with this function."""
+
+    @staticmethod
+    def open(url: str, *, create: bool) -> Buffer:
+        """Open the buffer at `url`; with `create`, make it if it does not exist.
+
+        Without `create`, a missing buffer raises BufferUnavailable. A bad URL raises BufferConfigError.
+        """

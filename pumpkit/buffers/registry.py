@@ -1,0 +1,36 @@
+"""Finding a buffer by the scheme of its URL, through the entry-point group `pumpkit.buffers`."""
+
+import difflib
+import os
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from pumpkit.buffers.base import Buffer
+from pumpkit.errors import BufferConfigError
+
+GROUP = "pumpkit.buffers"
+
+
+def default_url() -> str:
+    """Return `$PUMPKIT_BUFFER`, else a file in the XDG state directory: the same for applications and runner."""
+    named = os.environ.get("PUMPKIT_BUFFER")
+    if named:
+        return named
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return f"sqlite:///{Path(state, 'pumpkit', 'buffer.db').absolute()}"
+
+
+def open_buffer(url: str | None = None, *, create: bool = True) -> Buffer:
+    """Open the buffer at `url`, by default at `default_url()`.
+
+    Raises BufferConfigError for a URL nobody serves, BufferUnavailable if it does not exist and `create` is false.
+    """
+    url = url or default_url()
+    scheme, colon, _ = url.partition(":")
+    known = {point.name: point for point in entry_points(group=GROUP)}
+    if not colon or scheme not in known:
+        near = difflib.get_close_matches(scheme, known, 1)
+        hint = f"; did you mean {near[0]}:?" if near else ""
+        raise BufferConfigError(f"no buffer serves {scheme + ':'!r} URLs, only {sorted(known)}{hint}")
+    buffer: Buffer = known[scheme].load().open(url, create=create)
+    return buffer

@@ -1,0 +1,124 @@
+"""The keys of pumpkit.yaml: each with its type, its default and one sentence, from which the reference is made.
+
+A class here is one mapping of the file; keys are written in kebab-case (`purge-delay`) and snake_case is accepted.
+Lists and maps inside are plain, so that a pump's settings travel to its worker as JSON.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+
+from pumpkit.config.types import ByteSize, Seconds
+from pumpkit.records import DETAIL_FIELDS
+
+#: Values that a record's field is compared with: text, a number, a boolean or null.
+Scalar = str | int | float | bool | None
+
+
+def key(default: Any = attrs.NOTHING, *, about: str, factory: Any = None) -> Any:
+    """Declare one key of the file: its default and the sentence that the reference prints."""
+    metadata = {"about": about}
+    if factory is not None:
+        return attrs.field(factory=factory, metadata=metadata, kw_only=True)
+    return attrs.field(default=default, metadata=metadata, kw_only=True)
+
+
+@attrs.frozen
+class Filters:
+    """Which records a pump wants. Exclude wins; a missing field fails `include` and passes `exclude`."""
+
+    include: dict[str, list[Scalar]] = key(
+        about="Keep only records whose field has one of these values, for every field named.", factory=dict
+    )
+    exclude: dict[str, list[Scalar]] = key(
+        about="Leave out records whose field has one of these values, for any field named.", factory=dict
+    )
+
+
+@attrs.frozen
+class PumpConfig:
+    """One pump: a sink plugin with its own filters, timeout, position in the log and process."""
+
+    name: str = attrs.field(kw_only=True, metadata={"about": ""})
+    type: str = key("", about="The sink plugin, by its entry-point name. Default: the pump's name.")
+    enabled: bool = key(True, about="Whether the runner starts this pump. A disabled one keeps its place in the log.")
+    required: bool = key(
+        True, about="Whether health depends on it, and whether the log waits for it when it nears its size cap."
+    )
+    sources: list[str] = key(
+        about="Deliver only what reporters with these service names sent. Empty: everything.", factory=list
+    )
+    filters: Filters = key(about="Which records this pump wants, by the values of their fields.", factory=Filters)
+    omit_detailed_recording: bool = key(False, about="Blank the detail fields before the sink gets the record.")
+    detail_fields: list[str] = key(
+        about="The fields that omit-detailed-recording blanks.", factory=lambda: list(DETAIL_FIELDS)
+    )
+    fields: list[str] | None = key(
+        None, about="The only fields a sink gets, by their original names. Default: all of them."
+    )
+    rename_fields: dict[str, str] = key(about="New names of fields, as `original: new`.", factory=dict)
+    add_fields: dict[str, Any] = key(about="Constant fields added to every record.", factory=dict)
+    timeout: Seconds | None = key(
+        None, about="The longest one write may take. 0: no limit. Default: what the plugin says, else 10 s."
+    )
+    batch_records: int = key(1_000, about="The most records given to the sink in one write.")
+    batch_bytes: ByteSize = key(ByteSize(4 << 20), about="The most stored bytes fetched from the log at a time.")
+    max_attempts: int = key(
+        5, about="How often a batch is tried whole before it is halved in search of the record that breaks it."
+    )
+    reject_limit: int = key(
+        1_000, about="This many records rejected in a row, without one accepted, stop the pump: a setting is wrong."
+    )
+    start: Literal["oldest", "newest"] = key(
+        "oldest", about="Where a new pump begins: at the oldest record in the log, or only at what comes next."
+    )
+    meta: dict[str, Any] = key(about="The plugin's own settings; `pumpkit plugins ls` prints them.", factory=dict)
+
+
+@attrs.frozen
+class BufferConfig:
+    """The durable log between applications and the runner."""
+
+    url: str | None = key(None, about="Where it is. Default: $PUMPKIT_BUFFER, else a file in the XDG state directory.")
+    max_bytes: ByteSize | None = key(
+        None, about="The size cap, stored in the buffer and applied by everybody. Default: 1 GiB in a new buffer."
+    )
+
+
+@attrs.frozen
+class LogConfig:
+    """What the runner writes to stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = key("info", about="The least severe message shown.")
+    format: Literal["text", "json"] = key("text", about="One line of text, or one JSON object, per message.")
+
+
+@attrs.frozen
+class Config:
+    """A whole pumpkit.yaml."""
+
+    file: Path = attrs.field(kw_only=True, metadata={"about": ""})
+    buffer: BufferConfig = key(about="The durable log: a URL, or a mapping.", factory=BufferConfig)
+    purge_delay: Seconds = key(Seconds(0.2), about="The pause between drains; a drain goes on until the log is empty.")
+    health_check_address: str | None = key(
+        "127.0.0.1:7070", about="`host:port` of the health endpoint; null switches it off."
+    )
+    health_check_path: str = key("healthz", about="The path of the health check that covers every required pump.")
+    omit_detailed_recording: bool = key(False, about="Blank the detail fields for every pump.")
+    detail_fields: list[str] = key(
+        about="The fields that omit-detailed-recording blanks, where a pump names none.",
+        factory=lambda: list(DETAIL_FIELDS),
+    )
+    shutdown_grace: Seconds | None = key(
+        None, about="How long a stop waits for batches in hand. Default: the largest timeout and 2 s, at least 8 s."
+    )
+    log: LogConfig = key(about="What the runner writes to stderr.", factory=LogConfig)
+    pumps: dict[str, PumpConfig] = key(about="The pumps, by name (`[a-z0-9][a-z0-9_.-]{0,62}`).", factory=dict)
+    #: Line of every key path in the file (`pumps.audit.meta.csv-dir` -> 12), for messages.
+    lines: dict[str, int] = attrs.field(factory=dict, kw_only=True, repr=False, metadata={"about": ""})
+
+    @property
+    def enabled_pumps(self) -> dict[str, PumpConfig]:
+        """The pumps that the runner starts."""
+        return {name: pump for name, pump in self.pumps.items() if pump.enabled}

@@ -1,0 +1,238 @@
+"""The frame: up to 2,000 records of one producer in one blob, the unit of transport and of acknowledgement.
+
+One msgpack array, readable from any language:
+
+    [1, producer:bin16, first:uint, count:uint, created_ms:uint, source:str<=64, codec:0 raw|1 zstd,
+     raw_size:uint, crc32(body):uint, drops:{cause: total}, common:{field: value}, body:bin]
+
+The body, once decompressed, is a msgpack array of `count` maps. More elements at the end of the frame are
+ignored. Frames come from outside: everything read here is bounded, and nothing but `BadFrame` and
+`FrameTooNew` is raised for bytes of any kind.
+"""
+
+import zlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgpack
+
+from pumpkit.errors import BadFrame, FrameTooNew
+from pumpkit.values import MAX_RECORD, SHELL, SHELL_BYTES, array_header
+
+VERSION = 1
+RAW, ZSTD = 0, 1
+
+MAX_RECORDS = 2_000
+MAX_SOURCE = 64  # characters
+MAX_BODY = 4 << 20  # bytes, as stored
+MAX_RAW = 8 << 20  # bytes, decompressed
+MAX_FRAME = MAX_BODY + (1 << 20)  # bytes; the header may add one record's worth of common fields
+
+_LEVEL = 1  # zstd: higher levels cost more CPU than they save disk on records of this size
+
+
+class Header(NamedTuple):
+    """A frame taken apart; `body` is still compressed."""
+
+    producer: bytes
+    first: int
+    total: int
+    created_ms: int
+    source: str
+    codec: int
+    raw_size: int
+    crc: int
+    drops: dict[str, int]
+    common: dict[str, Any]
+    body: bytes
+
+    @property
+    def next_seq(self) -> int:
+        """The sequence of the record after this frame."""
+        return self.first + self.total
+
+
+class Content(NamedTuple):
+    """The records of a frame: `records[i]` has the index `indexes[i]` in it; `bad` tells of the others."""
+
+    header: Header
+    records: list[dict[str, Any]]
+    indexes: range | list[int]
+    bad: list[tuple[int, str, bytes]]  # index, reason, the record's bytes
+
+
+def pack_frame(
+    *,
+    producer: bytes,
+    first: int,
+    runs: list[tuple[bytes, int]],
+    created_ms: int,
+    source: str = "",
+    codec: int = ZSTD,
+    drops: Mapping[str, int] | None = None,
+    common: Mapping[str, Any] | None = None,
+) -> bytes:
+    """Return the bytes of a frame; `runs` are packed maps with their number, as `RecordPacker.pack` makes them.
+
+    No runs make a farewell frame, which only carries `drops`. Raises ValueError beyond the limits above.
+    """
+    count = sum(number for _, number in runs)
+    raw = b"".join([array_header(count), *(blob for blob, _ in runs)])
+    body = _compress(raw) if codec == ZSTD else raw
+    if count > MAX_RECORDS or len(raw) > MAX_RAW or len(body) > MAX_BODY or len(source) > MAX_SOURCE:
+        raise ValueError(f"a frame of {count} records, {len(raw)} bytes and source {source!r} is over the limits")
+    header = [VERSION, producer, first, count, created_ms, source, codec, len(raw), zlib.crc32(body)]
+    packed: bytes = msgpack.packb(
+        [*header, dict(drops or {}), dict(common or {}), body], datetime=True, unicode_errors="surrogatepass"
+    )
+    return packed
+
+
+def read_header(frame: bytes) -> Header:
+    """Take a frame apart and check its header, not its body. Raises BadFrame, or FrameTooNew."""
+    if len(frame) > MAX_FRAME:
+        raise BadFrame(f"{len(frame)} bytes, over {MAX_FRAME}")
+    try:
+        parts = _unpack(frame)
+    except Exception as error:  # msgpack raises many kinds, OverflowError for absurd timestamps among them
+        raise BadFrame(f"not a msgpack array: {type(error).__name__}: {error}") from error
+    if type(parts) is not list or not parts:
+        raise BadFrame("not a msgpack array")
+    version = parts[0]
+    if type(version) is int and version > VERSION:
+        raise FrameTooNew(f"frame version {version}, this pumpkit reads {VERSION}: upgrade pumpkit")
+    if version != VERSION or len(parts) < 12:
+        raise BadFrame(f"not a frame: version {version!r}, {len(parts)} elements")
+    header = Header(*parts[1:12])
+    reason = _wrong(header)
+    if reason:
+        raise BadFrame(reason)
+    return header
+
+
+def decode(frame: bytes) -> Content:
+    """Return the records of a frame. Raises BadFrame if no record can be told apart, or FrameTooNew."""
+    header = read_header(frame)
+    raw = _raw_body(header)
+    try:
+        records = _unpack(raw)
+    except Exception as error:
+        return _salvage(header, raw, error)
+    if type(records) is not list:
+        raise BadFrame("the body is not an array")
+    if len(records) != header.total:
+        raise BadFrame(f"{len(records)} records in the body, {header.total} in the header")
+    if all(type(record) is dict for record in records):
+        return Content(header, records, range(header.total), [])
+    return _salvage(header, raw, TypeError("a record is not a map"))
+
+
+def _wrong(header: Header) -> str | None:
+    """Return what is wrong with a header's types and bounds, if anything."""
+    uints = (header.first, header.total, header.created_ms, header.raw_size, header.crc)
+    checks = {
+        "producer": type(header.producer) is bytes and len(header.producer) == 16,
+        "number": all(type(value) is int and 0 <= value < 1 << 63 for value in uints),
+        "source": type(header.source) is str and len(header.source) <= MAX_SOURCE,
+        "codec": type(header.codec) is int and header.codec in (RAW, ZSTD),
+        "drops": type(header.drops) is dict
+        and all(type(k) is str and type(v) is int and v >= 0 for k, v in header.drops.items()),
+        "common": type(header.common) is dict and all(type(key) is str for key in header.common),
+        "body": type(header.body) is bytes and len(header.body) <= MAX_BODY,
+    }
+    for name, good in checks.items():
+        if not good:
+            return f"bad {name} in the frame header"
+    if header.total > MAX_RECORDS:
+        return f"{header.total} records, over {MAX_RECORDS}"
+    if header.raw_size > MAX_RAW:
+        return f"{header.raw_size} bytes decompressed, over {MAX_RAW}"
+    return None
+
+
+def _raw_body(header: Header) -> bytes:
+    if zlib.crc32(header.body) != header.crc:
+        raise BadFrame("checksum mismatch")
+    raw = header.body if header.codec == RAW else _decompress(header.body, header.raw_size)
+    if len(raw) != header.raw_size:
+        raise BadFrame(f"the body is not the {header.raw_size} bytes that the header says")
+    return raw
+
+
+def _unpack(packed: bytes) -> Any:
+    """Unpack an array in one call; the shell bounds how deep it may nest."""
+    value = msgpack.unpackb(SHELL_BYTES + packed, **_LIMITS)
+    for _ in range(SHELL):
+        value = value[0]
+    return value
+
+
+def _salvage(header: Header, raw: bytes, error: Exception) -> Content:
+    """Unpack record by record after the whole failed, so that only the bad ones are lost to the sinks."""
+    slices = _slices(raw, header.total, error)
+    content = Content(header, [], [], [])
+    indexes: list[int] = []
+    for index, blob in enumerate(slices):
+        try:
+            if len(blob) > MAX_RECORD:
+                raise ValueError(f"{len(blob)} bytes, over {MAX_RECORD}")
+            record = _unpack(b"\x91" + blob)[0]
+            if type(record) is not dict:
+                raise TypeError(f"a record must be a map, not {type(record).__name__}")
+        except Exception as bad:
+            content.bad.append((index, f"{type(bad).__name__}: {bad}", blob))
+        else:
+            content.records.append(record)
+            indexes.append(index)
+    return content._replace(indexes=indexes)
+
+
+def _slices(raw: bytes, count: int, cause: Exception) -> list[bytes]:
+    """Cut a body into its records without building them. Raises BadFrame where the bytes do not allow it."""
+    unpacker = msgpack.Unpacker(max_buffer_size=len(raw) + 1)
+    unpacker.feed(raw)
+    try:
+        found = unpacker.read_array_header()
+        if found != count:
+            raise BadFrame(f"{found} records in the body, {count} in the header")
+        cuts = [unpacker.tell()]
+        for _ in range(count):
+            unpacker.skip()
+            cuts.append(unpacker.tell())
+    except BadFrame:
+        raise
+    except Exception as error:
+        raise BadFrame(f"the body cannot be read: {type(cause).__name__}: {cause}") from error
+    if cuts[-1] != len(raw):
+        raise BadFrame(f"{len(raw) - cuts[-1]} bytes after the last record")
+    return [raw[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+
+
+_LIMITS: dict[str, Any] = {
+    "timestamp": 3,
+    "unicode_errors": "surrogatepass",
+    "max_str_len": MAX_FRAME,
+    "max_bin_len": MAX_FRAME,
+    "max_array_len": 1 << 17,
+    "max_map_len": 1 << 17,
+    "max_ext_len": 16,
+}
+
+
+def _compress(raw: bytes) -> bytes:
+    import zstandard  # here, because a reporter without it sends raw frames
+
+    packed: bytes = zstandard.ZstdCompressor(level=_LEVEL).compress(raw)
+    return packed
+
+
+def _decompress(body: bytes, size: int) -> bytes:
+    """Return at most size + 1 bytes: a frame may lie about its size, and 9 KB can become 300 MB."""
+    import zstandard
+
+    try:
+        stream = zstandard.ZstdDecompressor(max_window_size=MAX_RAW).stream_reader(body)
+        raw: bytes = stream.read(size + 1)
+    except Exception as error:
+        raise BadFrame(f"cannot be decompressed: {error}") from error
+    return raw

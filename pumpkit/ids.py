@@ -1,0 +1,36 @@
+"""Who a record came from and which one it is: producers, sequences, record ids (no imports but the stdlib)."""
+
+import os
+import time
+
+
+def new_producer() -> bytes:
+    """Return 16 fresh bytes in UUIDv7 layout (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then random.
+
+    The time only makes producers sort by birth; nothing decides by it.
+    """
+    stamp = time.time_ns() // 1_000_000
+    noise = bytearray(os.urandom(10))
+    noise[0] = 0x70 | noise[0] & 0x0F  # version 7
+    noise[2] = 0x80 | noise[2] & 0x3F  # variant 10
+    return (stamp & 0xFFFF_FFFF_FFFF).to_bytes(6, "big") + bytes(noise)
+
+
+def record_id(producer: bytes, sequence: int) -> str:
+    """Return the id of one record, `{producer as 32 hex digits}-{sequence}`."""
+    return f"{producer.hex()}-{sequence}"
+
+
+def record_ids(producer: bytes, first: int, count: int) -> list[str]:
+    """Return the ids of `count` records in a row."""
+    stem = producer.hex() + "-"
+    return [f"{stem}{sequence}" for sequence in range(first, first + count)]
+
+
+def split_record_id(id_: str) -> tuple[str, int]:
+    """Return producer (32 hex digits) and sequence of a record id. Raises ValueError for anything else."""
+    producer, dash, sequence = id_.partition("-")
+    if len(producer) != 32 or not dash or not sequence.isascii() or not sequence.isdecimal():
+        raise ValueError(f"not a record id: {id_!r}")
+    int(producer, 16)
+    return producer, int(sequence)
