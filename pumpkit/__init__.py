@@ -1,1 +1,68 @@
-"""pumpkit"""
+"""pumpkit: applications report what happens; `pumpkit run` carries it to its sinks without losing or doubling a record.
+
+Everything public is here. Names are imported when they are first used, so that an application which only reports
+loads neither pluggy, attrs, cattrs nor any driver.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pumpkit.config import ByteSize, Meta, PumpConfig, Seconds, Secret, key
+    from pumpkit.errors import ConfigError, PartialWrite, PumpkitError, Unavailable
+    from pumpkit.hookspecs import Predicate, Record, Records, Shorten, hookimpl
+    from pumpkit.records import ALLOW, DENY, AnalyticsRecord
+    from pumpkit.reporter import FlushResult, Reporter, configure, flush, get_reporter, record, stop_on_sigterm
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "pumpkit.config": ("ByteSize", "Meta", "PumpConfig", "Seconds", "Secret", "key"),
+    "pumpkit.errors": ("ConfigError", "PartialWrite", "PumpkitError", "Unavailable"),
+    "pumpkit.hookspecs": ("Predicate", "Record", "Records", "Shorten", "hookimpl"),
+    "pumpkit.records": ("ALLOW", "DENY", "AnalyticsRecord"),
+    "pumpkit.reporter": ("FlushResult", "Reporter", "configure", "flush", "get_reporter", "record", "stop_on_sigterm"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "ALLOW",
+    "DENY",
+    "AnalyticsRecord",
+    "ByteSize",
+    "ConfigError",
+    "FlushResult",
+    "Meta",
+    "PartialWrite",
+    "Predicate",
+    "PumpConfig",
+    "PumpkitError",
+    "Record",
+    "Records",
+    "Reporter",
+    "Seconds",
+    "Secret",
+    "Shorten",
+    "Unavailable",
+    "__version__",
+    "configure",
+    "flush",
+    "get_reporter",
+    "hookimpl",
+    "key",
+    "record",
+    "stop_on_sigterm",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'pumpkit' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -10,6 +10,7 @@ ignored. Frames come from outside: everything read here is bounded, and nothing 
 `FrameTooNew` is raised for bytes of any kind.
 """
 
+import itertools
 import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -205,7 +206,7 @@ def _slices(raw: bytes, count: int, cause: Exception) -> list[bytes]:
         raise BadFrame(f"the body cannot be read: {type(cause).__name__}: {cause}") from error
     if cuts[-1] != len(raw):
         raise BadFrame(f"{len(raw) - cuts[-1]} bytes after the last record")
-    return [raw[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [raw[a:b] for a, b in itertools.pairwise(cuts)]
 
 
 _LIMITS: dict[str, Any] = {

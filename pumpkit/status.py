@@ -1,0 +1,75 @@
+"""What a runner knows of its pumps: the table that the health endpoint, the metrics and `pumpkit status` show.
+
+Times are Unix seconds and only label; nothing decides by them.
+"""
+
+import time
+from typing import Any, Literal
+
+import attrs
+
+from pumpkit.buffers.base import BufferStats, CursorStats
+
+#: `orphan` is a cursor that no pump of the configuration owns; it still holds trimming.
+State = Literal["starting", "running", "waiting", "failed", "crashed", "paused", "stopping", "stopped", "orphan"]
+
+
+@attrs.define
+class PumpStatus:
+    """One pump: what it is doing, and its place and ledger in the log."""
+
+    name: str
+    type: str = ""
+    plugin: str = ""  # name, distribution and version, once a worker has loaded it
+    required: bool = True
+    state: State = "stopped"
+    reason: str = ""
+    since: float = attrs.field(factory=time.time)
+    pid: int | None = None
+    restarts: int = 0
+    last_error: str = ""
+    last_error_at: float | None = None
+    rate: float = 0.0  # records delivered a second, over the last few seconds
+    writes: int = 0
+    write_seconds: float = 0.0
+    cursor: CursorStats | None = None
+
+    def enter(self, state: State, reason: str = "") -> None:
+        """Take up a state; `since` starts again when it, or the reason, is a new one."""
+        if (state, reason) != (self.state, self.reason):
+            self.state, self.reason, self.since = state, reason, time.time()
+
+
+@attrs.define
+class Status:
+    """A runner and its pumps; without a runner, what the log alone tells (`pid` is None)."""
+
+    buffer: BufferStats | None = None
+    pumps: dict[str, PumpStatus] = attrs.field(factory=dict)
+    pid: int | None = None
+    host: str = ""
+    started: float | None = None
+    config: str = ""  # path of pumpkit.yaml
+    version: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `/status.json` and `pumpkit status --json` print."""
+        document = attrs.asdict(self, recurse=False)
+        document["pumps"] = {name: _pump_json(pump) for name, pump in self.pumps.items()}
+        document["buffer"] = _buffer_json(self.buffer) if self.buffer else None
+        return document
+
+
+def _pump_json(pump: PumpStatus) -> dict[str, Any]:
+    document = attrs.asdict(pump, recurse=False)
+    cursor = document.pop("cursor")
+    if cursor is not None:
+        document |= {key: value for key, value in cursor._asdict().items() if key != "pump"}
+    return document
+
+
+def _buffer_json(stats: BufferStats) -> dict[str, Any]:
+    document = stats._asdict()
+    document["producers"] = [producer._asdict() for producer in stats.producers]
+    del document["cursors"]
+    return document
