@@ -1,0 +1,1 @@
+"""t-no-new: a module that is no plugin."""
