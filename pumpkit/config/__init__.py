@@ -1,6 +1,7 @@
 """Reading pumpkit.yaml: strictly, with every problem named by file, line and key path."""
 
-from pumpkit.config.model import BufferConfig, Config, Filters, LogConfig, PumpConfig
+from pumpkit.config.meta import Meta
+from pumpkit.config.model import BufferConfig, Config, Filters, LogConfig, PumpConfig, key
 from pumpkit.config.problems import ConfigInvalid, Problem, Where
 from pumpkit.config.types import ByteSize, Seconds, Secret
 
@@ -11,9 +12,11 @@ __all__ = [
     "ConfigInvalid",
     "Filters",
     "LogConfig",
+    "Meta",
     "Problem",
     "PumpConfig",
     "Seconds",
     "Secret",
     "Where",
+    "key",
 ]
