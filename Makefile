@@ -1,0 +1,95 @@
+# Each target sets up what it needs and can be repeated. `make` alone lists them.
+#
+#   make test ARGS='-k frames'                         arguments for pytest
+#   make test PYTHON=python3.13 VENV=.venv-3.13        another Python, beside the first
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+PYTHON ?=
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+SINKS := $(patsubst %/pyproject.toml,%,$(wildcard pumpkit_*/pyproject.toml))
+EXAMPLE := docs/example-sink
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: $(VENV)/.runtime ## watch records go from a program into CSV files
+	$(BIN)/pumpkit demo $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.dev system-tools ## test the whole behaviour on one Python (kill points sampled)
+	$(BIN)/pytest $(ARGS)
+
+.PHONY: test-full
+test-full: $(VENV)/.dev system-tools ## test every kill point, then again on every other supported Python found
+	$(BIN)/pytest --full $(ARGS)
+	tools/test-other-pythons $(BIN)/python
+
+.PHONY: lint
+lint: $(VENV)/.dev ## ruff (format and rules) and shellcheck
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/shellcheck .ci/run tools/*
+
+.PHONY: types
+types: $(VENV)/.dev ## mypy --strict over every package
+	$(BIN)/mypy pumpkit $(SINKS:=/src) $(EXAMPLE)/src
+
+.PHONY: bench
+bench: $(VENV)/.dev ## measure against the usual ways, as ratios
+	$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: docs
+docs: $(VENV)/.docs ## build the documentation into site/; every warning is an error
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet --fresh-env docs site
+	@echo "built: site/index.html"
+
+.PHONY: wheel-test
+wheel-test: $(VENV)/.dev ## build every wheel and test the core as installed from them
+	tools/wheel-test $(BIN)/python $(SINKS)
+
+.PHONY: clean
+clean: ## remove everything that these targets made
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build site pumpkit-demo
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment. A stamp says what is installed in it; a project file that changed since makes the stamp too old.
+
+PROJECTS := pyproject.toml $(SINKS:=/pyproject.toml)
+EDITABLE_SINKS := $(SINKS:%=-e ./%)
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 $(BIN)/python -m pip install --quiet
+
+$(VENV)/.runtime: $(VENV)/pyvenv.cfg $(PROJECTS)
+	@echo "Installing pumpkit and its sinks ($(or $(SINKS),none)) in $(VENV)"
+	@$(PIP) -e . $(EDITABLE_SINKS)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/pyvenv.cfg $(PROJECTS)
+	@echo "Installing pumpkit, its sinks ($(or $(SINKS),none)) and the tools for developers in $(VENV)"
+	@$(PIP) -e '.[dev]' $(EDITABLE_SINKS)
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/pyvenv.cfg $(PROJECTS)
+	@echo "Installing pumpkit, its sinks ($(or $(SINKS),none)) and the tools for the documentation in $(VENV)"
+	@$(PIP) -e '.[docs]' $(EDITABLE_SINKS)
+	@touch $@
+
+# An environment whose interpreter is gone (an upgrade took it away) is made again.
+$(VENV)/pyvenv.cfg: $(shell test -x $(BIN)/python || echo make-again)
+	@tools/make-venv $(VENV) $(PYTHON)
+
+.PHONY: make-again
+make-again:
+
+.PHONY: system-tools
+system-tools:
+	@tools/need-command strace=strace systemd-analyze=systemd
