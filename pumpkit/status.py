@@ -10,8 +10,11 @@ import attrs
 
 from pumpkit.buffers.base import BufferStats, CursorStats
 
-#: `orphan` is a cursor that no pump of the configuration owns; it still holds trimming.
-State = Literal["starting", "running", "waiting", "failed", "crashed", "paused", "stopping", "stopped", "orphan"]
+#: `orphan` is a cursor that no pump of the configuration owns; it still holds trimming. `unknown` is what the command
+#: line says when a runner lives but does not answer.
+State = Literal[
+    "starting", "running", "waiting", "failed", "crashed", "paused", "stopping", "stopped", "orphan", "unknown"
+]
 
 
 @attrs.define
