@@ -128,17 +128,6 @@ def decode(frame: bytes) -> Content:
     return _salvage(header, raw, TypeError("a record is not a map"))
 
 
-def decode_record(packed: bytes) -> dict[str, Any]:
-    """Return one record of a frame's body, as dead letters keep it. Raises BadFrame for other bytes."""
-    try:
-        record = _unpack(b"\x91" + packed)[0]
-    except Exception as error:  # as in read_header
-        raise BadFrame(f"not a record: {type(error).__name__}: {error}") from error
-    if type(record) is not dict:
-        raise BadFrame(f"a record must be a map, not {type(record).__name__}")
-    return record
-
-
 def _wrong(header: Header) -> str | None:
     """Return what is wrong with a header's types and bounds, if anything."""
     uints = (header.first, header.total, header.created_ms, header.raw_size, header.crc)
