@@ -36,11 +36,28 @@ class PumpStatus:
     writes: int = 0
     write_seconds: float = 0.0
     cursor: CursorStats | None = None
+    moved: float = attrs.field(factory=time.monotonic)  # when it last got on, or had nothing to do
+    patience: float = 70.0  # seconds without progress, with records waiting, until health says so
 
     def enter(self, state: State, reason: str = "") -> None:
         """Take up a state; `since` starts again when it, or the reason, is a new one."""
         if (state, reason) != (self.state, self.reason):
             self.state, self.reason, self.since = state, reason, time.time()
+
+    def oldest_seconds(self) -> float:
+        """Return the age of the oldest frame it has not passed, 0 without one. Clocks may differ: never below 0."""
+        oldest = self.cursor.oldest_ms if self.cursor else None
+        return max(0.0, time.time() - oldest / 1000) if oldest is not None else 0.0
+
+    def failing(self) -> str:
+        """Return why this pump is not healthy, "" if it is."""
+        if self.state == "failed":
+            return self.reason or "failed"
+        still = time.monotonic() - self.moved
+        if self.state not in ("paused", "stopping", "stopped") and still > self.patience:
+            lag = self.cursor.lag if self.cursor else 0
+            return f"stalled: {lag} records waiting, none committed for {still:.0f} s" if lag else ""
+        return ""
 
 
 @attrs.define
@@ -64,7 +81,7 @@ class Status:
 
 
 def _pump_json(pump: PumpStatus) -> dict[str, Any]:
-    document = attrs.asdict(pump, recurse=False)
+    document = attrs.asdict(pump, recurse=False, filter=attrs.filters.exclude("moved", "patience"))
     cursor = document.pop("cursor")
     if cursor is not None:
         document |= {key: value for key, value in cursor._asdict().items() if key != "pump"}

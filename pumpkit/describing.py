@@ -1,0 +1,53 @@
+"""What a plugin is, looked at from inside a worker: only workers import plugins."""
+
+import typing
+from typing import Any
+
+import attrs
+
+from pumpkit import hookspecs, plugins
+from pumpkit.config import ConfigInvalid, Meta, PumpConfig, describe
+from pumpkit.errors import ConfigError
+
+
+def describe_plugin(name: str) -> dict[str, Any]:
+    """Return a plugin's distribution, version, hooks and settings, or `error`: what is wrong with it."""
+    try:
+        plugin = plugins.find(name)
+        about = {"name": name, "distribution": plugin.distribution, "version": plugin.version}
+    except plugins.PluginError as error:
+        return {"name": name, "error": str(error)}
+    try:
+        sink = _sink_class(plugins.load(plugin).new)
+    except plugins.PluginError as error:
+        return about | {"error": str(error)}
+    if sink is None:
+        return about | {"error": f"plugin {plugin}: annotate what `new` returns, and its settings can be described"}
+    hooks = [hook for hook in plugins.HOOKS if hasattr(getattr(sink, hook, None), f"{hookspecs.PROJECT}_impl")]
+    settings = [attrs.asdict(setting) for setting in describe(sink)] if attrs.has(sink) else []
+    return about | {
+        "hooks": hooks,
+        "settings": settings,
+        "ordered": bool(getattr(sink, "ordered", False)),
+        "duplicates": getattr(sink, "duplicates", "never"),
+        "doc": (sink.__doc__ or "").partition("\n")[0].strip(),
+    }
+
+
+def _sink_class(new: Any) -> type | None:
+    try:
+        sink = typing.get_type_hints(new).get("return")
+    except Exception:  # a name that only a type checker can resolve
+        return None
+    return sink if isinstance(sink, type) else None
+
+
+def find_problems(config: PumpConfig, meta: Meta) -> list[dict[str, Any]]:
+    """Return what is wrong with a pump's plugin or meta, without connecting to anything."""
+    try:
+        plugins.Sink.open(config, meta)
+    except ConfigInvalid as error:
+        return [attrs.asdict(problem) for problem in error.problems]
+    except ConfigError as error:
+        return [{"path": f"pumps.{config.name}.type", "text": str(error), "file": "", "line": None}]
+    return []

@@ -1,0 +1,79 @@
+"""The worker's end of the pipes to its runner: JSON lines, orders in by stdin, status out by what was stdout.
+
+    in   {"v": 1, "pump": NAME, ...}                     the job, the first line
+         {"do": "stop" | "wake"}  {"do": "skip", "to": POSITION}
+    out  {"status": "state", "state": ..., "reason": ..., "plugin": ...}
+         {"status": "working", "stage": ..., "first": [position, index], "last": [...], "limit": SECONDS | null}
+         {"status": "free"}                              the guarded call came back
+         {"status": "wrote", "records": N, "seconds": S}
+         {"status": "counts", ...}                       each second: the cursor's ledger, and the heartbeat
+         {"status": "report", ...}                       the answer to a `check` or `describe` job
+
+The end of stdin means that the runner is gone. A worker ends with one of the exit codes below, or by a signal.
+"""
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+#: Exit codes: it was told to stop; plugin code, or a bug, ended it; something is not there yet, so that a fresh worker
+#: tries soon; a person has to change something.
+STOPPED, CRASHED, NOT_YET, MISCONFIGURED = 0, 1, 75, 78
+
+#: Seconds that a plugin has to be imported and connect, and to close.
+INIT_LIMIT = CLOSE_LIMIT = 30.0
+
+
+class Pipes:
+    """Both pipes. Made first of all, so that a plugin that prints or reads cannot touch them."""
+
+    def __init__(self) -> None:
+        self._in, self._out = os.dup(0), os.dup(1)
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+        os.dup2(2, 1)
+        self._lines = _lines(self._in)
+        self._state: tuple[str, str] | None = None
+
+    def job(self) -> dict[str, Any]:
+        """Return the first line. Raises EOFError if the runner went away."""
+        for line in self._lines:
+            job: dict[str, Any] = json.loads(line)
+            return job
+        raise EOFError("no job on stdin")
+
+    def listen(self, obey: Callable[[dict[str, Any]], None]) -> None:
+        """Call `obey` for every order, in a thread of its own; at the end of the pipe for `{"do": "eof"}`."""
+
+        def run() -> None:
+            for line in self._lines:
+                obey(json.loads(line))
+            obey({"do": "eof"})
+
+        threading.Thread(target=run, name="orders", daemon=True).start()
+
+    def send(self, status: str, **more: Any) -> None:
+        """Send one status line. A runner that is gone is no error here: stdin tells."""
+        line = json.dumps({"status": status} | more).encode() + b"\n"
+        try:
+            while line:
+                line = line[os.write(self._out, line) :]
+        except BrokenPipeError:
+            pass
+
+    def state(self, state: str, reason: str = "", **more: Any) -> None:
+        """Tell the state, if it is another than the one told last."""
+        if (state, reason) != self._state:
+            self._state = (state, reason)
+            self.send("state", state=state, reason=reason, **more)
+
+
+def _lines(fd: int) -> Iterator[bytes]:
+    """Yield lines from a file descriptor; unlike a file object, safe to be blocked in when the process ends."""
+    rest = b""
+    while chunk := os.read(fd, 1 << 16):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines

@@ -1,0 +1,99 @@
+"""Care for the log, each second: trimming what every pump has passed, and making room when it nears its cap.
+
+A thread of its own with a connection of its own: a log that somebody has locked must not hold up the runner.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection
+
+from pumpkit.buffers import Buffer, open_buffer
+from pumpkit.buffers.base import BufferStats, Position
+from pumpkit.errors import BufferBusy, BufferError
+
+#: Seconds between two rounds.
+PERIOD = 1.0
+
+#: Seconds of trimming in one round, so that the state is never old.
+TRIM_SPAN = 0.5
+
+#: Parts of the cap: from the first on room is made, down to the second.
+NEARLY_FULL, ROOMY = 0.90, 0.85
+
+log = logging.getLogger(__name__)
+
+
+class Housekeeper(threading.Thread):
+    """Trims and watches the log until told to stop.
+
+    `pumps()` returns the names of all configured pumps and of those that are required; `tell(stats)` and
+    `skip(pump, to)` are called from this thread.
+    """
+
+    def __init__(
+        self,
+        url: str | None,
+        pumps: Callable[[], tuple[Collection[str], Collection[str]]],
+        tell: Callable[[BufferStats], None],
+        skip: Callable[[str, Position], None],
+    ) -> None:
+        super().__init__(name="housekeeping", daemon=True)
+        self._url = url
+        self._pumps = pumps
+        self._tell = tell
+        self._skip = skip
+        self._stop_asked = threading.Event()
+        self._trouble = ""
+
+    def stop(self) -> None:
+        """End after the present round."""
+        self._stop_asked.set()
+
+    def run(self) -> None:
+        """Do a round each second."""
+        buffer: Buffer | None = None
+        while not self._stop_asked.wait(PERIOD):
+            try:
+                buffer = buffer or open_buffer(self._url, create=False)
+                self._round(buffer)
+            except BufferError as error:
+                if str(error) != self._trouble:
+                    log.warning("cannot look after the buffer: %s", error)
+                self._trouble = str(error)
+            else:
+                if self._trouble:
+                    log.info("the buffer is there again")
+                self._trouble = ""
+        if buffer is not None:
+            buffer.close()
+
+    def _round(self, buffer: Buffer) -> None:
+        until = time.monotonic() + TRIM_SPAN
+        while buffer.trim() and time.monotonic() < until:
+            pass
+        stats = buffer.stats()
+        self._tell(stats)
+        if stats.max_bytes and stats.size_bytes > NEARLY_FULL * stats.max_bytes:
+            self._make_room(buffer, stats)
+
+    def _make_room(self, buffer: Buffer, stats: BufferStats) -> None:
+        """Move the first pump ahead that may be: orphans, then those that are not required."""
+        configured, required = self._pumps()
+        orphans = [name for name in stats.cursors if name not in configured]
+        optional = [name for name in stats.cursors if name in configured and name not in required]
+        wanted = int(stats.size_bytes - ROOMY * stats.max_bytes)
+        for pump in [*orphans, *optional]:
+            to = buffer.skip_target(pump, wanted)
+            if to is None:
+                continue
+            try:
+                cursor = buffer.cursor(pump)
+            except BufferBusy:  # its worker has it
+                self._skip(pump, to)
+                return
+            try:
+                log.warning("the buffer is nearly full: skipped %d records", cursor.skip(to), extra={"pump": pump})
+            finally:
+                cursor.close()
+            return

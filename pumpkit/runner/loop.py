@@ -1,0 +1,293 @@
+"""`pumpkit run`: the one process that looks after a buffer's pumps."""
+
+import contextlib
+import logging
+import os
+import queue
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pumpkit
+from pumpkit.buffers import Buffer, open_buffer
+from pumpkit.buffers.base import BufferStats
+from pumpkit.buffers.registry import default_url
+from pumpkit.config import Config, ConfigInvalid
+from pumpkit.config.load import load
+from pumpkit.config.snapshot import same_settings, snapshot
+from pumpkit.errors import BufferBusy, BufferConfigError, BufferError
+from pumpkit.health import HealthServer
+from pumpkit.plugins import DEFAULT_TIMEOUT
+from pumpkit.runner.housekeeping import Housekeeper
+from pumpkit.runner.logs import set_up_logging
+from pumpkit.runner.process import WorkerProcess
+from pumpkit.runner.supervisor import Supervisor
+from pumpkit.status import PumpStatus, Status
+
+OK, UNAVAILABLE, BUSY, CONFIG, INTERRUPTED = 0, 69, 75, 78, 130
+
+#: Seconds between two looks at every worker.
+TICK = 0.1
+
+#: The loop counts as hung when it has not turned for so many seconds.
+HUNG = 10.0
+
+#: Seconds without a commit, beyond its timeout, after which a lagging pump is not healthy.
+STALLED = 60.0
+
+#: The shortest `shutdown-grace` by default, in seconds.
+LEAST_GRACE = 8.0
+
+log = logging.getLogger(__name__)
+
+Event = Callable[[], None]
+
+
+def run(config: Config) -> int:
+    """Run the pumps of a configuration until a signal says stop; return the exit code.
+
+    0 stopped, 69 the buffer cannot be reached or the health port is taken, 75 another runner holds the buffer,
+    78 the buffer cannot work as configured, 130 a second signal ended it at once.
+    """
+    set_up_logging(config.log)
+    try:
+        with contextlib.ExitStack() as stack:
+            buffer = open_buffer(config.buffer.url, create=True)
+            stack.callback(buffer.close)
+            if config.buffer.max_bytes is not None:
+                buffer.set_max_bytes(config.buffer.max_bytes)
+            runner = Runner(config, buffer)
+            health = runner.listen()
+            if health is not None:
+                stack.callback(health.close)
+            lock = buffer.runner_lock(
+                {"pid": str(os.getpid()), "host": socket.gethostname(), "health": health.address if health else ""}
+            )
+            stack.callback(lock.release)
+            return runner.run()
+    except BufferBusy as error:
+        log.error("%s", error)
+        return BUSY
+    except BufferConfigError as error:
+        log.error("%s", error)
+        return CONFIG
+    except (BufferError, OSError) as error:
+        log.error("%s", error)
+        return UNAVAILABLE
+
+
+class Runner:
+    """The supervising loop. Everything about a pump happens in the main thread, one event after the other."""
+
+    def __init__(self, config: Config, buffer: Buffer) -> None:
+        self.config = config
+        self.buffer = buffer
+        self.url = config.buffer.url or default_url()
+        self.status = Status(
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            started=time.time(),
+            config=str(config.file),
+            version=pumpkit.__version__,
+        )
+        self.supervisors: dict[str, Supervisor] = {}
+        self.leaving: list[Supervisor] = []  # of pumps that are gone from the configuration
+        #: What is to be done next; put to from threads and, since it is a SimpleQueue, from signal handlers.
+        self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self.turned = time.monotonic()
+        self.stop_by: float | None = None  # once stopping: when patience ends
+        self.interrupted = False
+
+    def listen(self) -> HealthServer | None:
+        """Start the health endpoint. Raises OSError that names the address if it is taken."""
+        address = self.config.health_check_address
+        if address is None:
+            return None
+        try:
+            return HealthServer(
+                address,
+                self.config.health_check_path,
+                lambda: self.status,
+                lambda: time.monotonic() - self.turned < HUNG,
+            )
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise OSError(f"health-check-address {address} cannot be used: {reason}; choose another one") from error
+
+    def run(self) -> int:
+        """Start every pump and supervise them until all have stopped."""
+        # Every cursor, before any worker starts or anything is trimmed: a pump that fails at its first start, too.
+        for name, pump in self.config.enabled_pumps.items():
+            self.buffer.register(name, pump.start)
+        stats = self.buffer.stats()
+        log.info("carrying records from %s", stats.location)
+        self._tell_stats(stats)
+        for name in self.config.enabled_pumps:
+            self._add(name)
+        housekeeper = Housekeeper(self.url, self._names, self._on_stats, self._on_skip)
+        housekeeper.start()
+        self._take_signals()
+        while self.stop_by is None or not all(supervisor.gone for supervisor in self._all()):
+            self._turn()
+            if self.interrupted:
+                self._kill()
+                return INTERRUPTED
+        housekeeper.stop()
+        housekeeper.join(2.0)
+        log.info("stopped")
+        return OK
+
+    def _turn(self) -> None:
+        self.turned = time.monotonic()
+        with contextlib.suppress(queue.Empty):
+            event = self.events.get(timeout=TICK)
+            while True:
+                event()
+                event = self.events.get_nowait()
+        for supervisor in self._all():
+            supervisor.tick()
+        self.leaving = [supervisor for supervisor in self.leaving if not supervisor.gone]
+        if self.stop_by is not None and time.monotonic() > self.stop_by:
+            self.stop_by = float("inf")
+            self._kill()
+
+    def _all(self) -> list[Supervisor]:
+        return [*self.supervisors.values(), *self.leaving]
+
+    def _kill(self) -> None:
+        for supervisor in self._all():
+            supervisor.kill()
+
+    # Pumps -------------------------------------------------------------------------------------------------------
+
+    def _add(self, name: str) -> None:
+        status = self.status.pumps[name] = PumpStatus(name)
+        self._describe(name)
+
+        def launch(job: dict[str, Any]) -> WorkerProcess:
+            return WorkerProcess(name, job, lambda process, message: self.events.put(lambda: hear(process, message)))
+
+        def hear(process: WorkerProcess, message: dict[str, Any] | None) -> None:
+            if supervisor.owns(process):
+                supervisor.hear(message)
+
+        supervisor = self.supervisors[name] = Supervisor(status, self._job(name), launch)
+        supervisor.start()
+
+    def _describe(self, name: str) -> None:
+        pump, status = self.config.pumps[name], self.status.pumps[name]
+        status.type, status.required = pump.type, pump.required
+        status.patience = STALLED + (pump.timeout or DEFAULT_TIMEOUT)
+
+    def _job(self, name: str) -> dict[str, Any]:
+        return {
+            "v": 1,
+            "pump": name,
+            "config": snapshot(self.config, name),
+            "buffer": self.url,
+            "purge_delay": self.config.purge_delay,
+        }
+
+    def _names(self) -> tuple[set[str], set[str]]:
+        pumps = self.config.pumps
+        return set(pumps), {name for name, pump in pumps.items() if pump.required}
+
+    # Events from threads -----------------------------------------------------------------------------------------
+
+    def _on_stats(self, stats: BufferStats) -> None:
+        self.events.put(lambda: self._tell_stats(stats))
+
+    def _on_skip(self, pump: str, to: int) -> None:
+        self.events.put(lambda: self._skip(pump, to))
+
+    def _tell_stats(self, stats: BufferStats) -> None:
+        self.status.buffer = stats
+        for name, cursor in stats.cursors.items():
+            if name in self.supervisors:
+                self.supervisors[name].observe(cursor)
+            elif name in self.config.pumps:
+                self.status.pumps.setdefault(name, PumpStatus(name, required=False, reason="disabled")).cursor = cursor
+            else:
+                self._tell_orphan(name).cursor = cursor
+        for name in [n for n, pump in self.status.pumps.items() if pump.state == "orphan" and n not in stats.cursors]:
+            del self.status.pumps[name]
+
+    def _tell_orphan(self, name: str) -> PumpStatus:
+        if name not in self.status.pumps:
+            log.warning(
+                "no pump of this configuration owns this place in the log, and it holds what it has not passed: "
+                "add the pump again, or `pumpkit cursor drop %s`",
+                name,
+                extra={"pump": name},
+            )
+            self.status.pumps[name] = PumpStatus(name, required=False, state="orphan")
+        return self.status.pumps[name]
+
+    def _skip(self, pump: str, to: int) -> None:
+        if pump in self.supervisors:
+            self.supervisors[pump].skip(to)
+
+    # Signals -----------------------------------------------------------------------------------------------------
+
+    def _take_signals(self) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: self.events.put(self._stop))
+        signal.signal(signal.SIGINT, lambda *_: self.events.put(self._stop))
+        signal.signal(signal.SIGHUP, lambda *_: self.events.put(self._reload))
+
+    def _stop(self) -> None:
+        if self.stop_by is not None:
+            self.interrupted = True
+            return
+        log.info("stopping after the batches in hand")
+        self.stop_by = time.monotonic() + self._grace()
+        for supervisor in self.supervisors.values():
+            supervisor.stop()
+
+    def _grace(self) -> float:
+        if self.config.shutdown_grace is not None:
+            return self.config.shutdown_grace
+        timeouts = [pump.timeout or DEFAULT_TIMEOUT for pump in self.config.enabled_pumps.values()]
+        return max(LEAST_GRACE, *(timeout + 2 for timeout in timeouts))
+
+    def _reload(self) -> None:
+        """Read the file again; if it is broken the old configuration goes on. Only changed pumps are restarted."""
+        if self.stop_by is not None:
+            return
+        try:
+            config = load(self.config.file)
+            for name, pump in config.enabled_pumps.items():
+                self.buffer.register(name, pump.start)
+        except ConfigInvalid as error:
+            for problem in error.problems:
+                log.error("not reloaded: %s", problem)
+            return
+        except BufferError as error:
+            log.error("not reloaded: %s", error)
+            return
+        for key in ("buffer", "health_check_address", "health_check_path"):
+            if getattr(config, key) != getattr(self.config, key):
+                log.warning("%s has changed: that takes effect at the next start", key.replace("_", "-"))
+        before, self.config = {name: self._job(name) for name in self.supervisors}, config
+        for name in list(self.supervisors):
+            if name not in config.enabled_pumps:
+                self._retire(name)
+        for name in config.enabled_pumps:
+            if name not in self.supervisors:
+                self._add(name)
+            elif self.status.pumps[name].state == "failed" or not _same(before[name], self._job(name)):
+                self._describe(name)
+                self.supervisors[name].start(self._job(name))
+        log.info("reloaded %s", config.file)
+
+    def _retire(self, name: str) -> None:
+        """Stop a pump that is gone from the configuration; its cursor stays, as an orphan."""
+        supervisor = self.supervisors.pop(name)
+        supervisor.stop()
+        self.leaving.append(supervisor)
+        del self.status.pumps[name]
+
+
+def _same(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    return before["purge_delay"] == after["purge_delay"] and same_settings(before["config"], after["config"])

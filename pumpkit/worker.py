@@ -1,0 +1,252 @@
+"""The process of one pump: `python -P -m pumpkit.worker PUMP`, started by the runner with a job on stdin.
+
+What it says and how it ends: `pumpkit.pipes`.
+"""
+
+import ctypes
+import faulthandler
+import os
+import queue
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import Any
+
+from pumpkit.buffers import open_buffer
+from pumpkit.config.snapshot import restore
+from pumpkit.describing import describe_plugin, find_problems
+from pumpkit.errors import BufferConfigError, BufferUnavailable, ConfigError, Unavailable
+from pumpkit.pipes import CLOSE_LIMIT, CRASHED, INIT_LIMIT, MISCONFIGURED, NOT_YET, STOPPED, Pipes
+from pumpkit.plugins import Sink
+from pumpkit.pump import Pump
+from pumpkit.replay import Replayer
+from pumpkit.trouble import NOWHERE, Place, Stage, Trouble
+
+#: Seconds between two looks at what people want of the pump, and two heartbeats.
+HEARTBEAT = 1.0
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class Leave(Exception):
+    """Stop now; what is in hand stays uncommitted."""
+
+
+class Abandon(Exception):
+    """Drop what is in hand: somebody wants the pump paused, or moved ahead."""
+
+
+class Worker:
+    """One pump's worker: its main loop, and what its pump needs of the process."""
+
+    def __init__(self, job: dict[str, Any], pipes: Pipes) -> None:
+        self.job = job
+        self.pipes = pipes
+        self.config, self.meta = restore(job["config"])
+        self.trouble = [Trouble.from_json(one) for one in job["trouble"]]
+        self._stop = False
+        self._skip_to: int | None = None
+        self._nudges: queue.SimpleQueue[None] = queue.SimpleQueue()  # may be put to from a signal handler
+        self._next_beat = 0.0
+        self._timeout: float | None = INIT_LIMIT
+
+    def run(self) -> int:
+        """Run the pump until it is told to stop; return the exit code."""
+        self.pipes.listen(self._obey)
+        signal.signal(signal.SIGTERM, lambda *_: self._obey({"do": "stop"}))
+        try:
+            self._run()
+        except Leave:
+            self.pipes.state("stopped")
+            return STOPPED
+        except BufferConfigError as error:
+            code, state, reason = MISCONFIGURED, "failed", str(error)
+        except (BufferUnavailable, Unavailable) as error:
+            code, state, reason = NOT_YET, "waiting", str(error)
+        except (ConnectionError, TimeoutError) as error:
+            code, state, reason = NOT_YET, "waiting", f"{type(error).__name__}: {error}"
+        except ConfigError as error:
+            code, state, reason = MISCONFIGURED, "failed", str(error)
+        except (Exception, SystemExit) as error:
+            traceback.print_exc()
+            code, state, reason = CRASHED, "crashed", f"{type(error).__name__}: {error}"
+        self.pipes.state(state, reason)
+        return code
+
+    def _run(self) -> None:
+        with self.watch("init", NOWHERE, NOWHERE, INIT_LIMIT):
+            sink = Sink.open(self.config, self.meta)
+        with (
+            closing(open_buffer(self.job["buffer"], create=False)) as buffer,
+            closing(buffer.cursor(self.config.name)) as self._cursor,
+        ):
+            if self._cursor.was_reset:
+                print("the buffer was created anew: beginning at its oldest record", file=sys.stderr)
+            try:
+                with self.watch("init", NOWHERE, NOWHERE, INIT_LIMIT):
+                    sink.init()
+                    pump = Pump(
+                        self.config,
+                        sink,
+                        self._cursor,
+                        buffer.stats().buffer_id,
+                        self,
+                        trouble=self.trouble,
+                        accepted=self.job["accepted"],
+                    )
+                self._timeout = pump.timeout
+                self.pipes.state("running", plugin=str(sink.plugin))
+                self._loop(pump, Replayer(pump, self.trouble))
+            finally:
+                self._close(sink)
+
+    def _close(self, sink: Sink) -> None:
+        try:
+            with self.watch("close", NOWHERE, NOWHERE, CLOSE_LIMIT):
+                sink.close()
+        except (Exception, SystemExit):  # everything it wrote is committed
+            traceback.print_exc()
+
+    def _loop(self, pump: Pump, replayer: Replayer) -> None:
+        while True:
+            try:
+                if self._attend():
+                    replayer.turn()
+                moved = pump.turn()
+            except Abandon:
+                pump.abandon()
+                self._step_aside()
+                continue
+            if not moved:
+                self.pipes.state("running")
+                self._rest(self.job["purge_delay"])
+
+    def _attend(self) -> bool:
+        """Look up from work: raise if somebody wants something else; True once a second, when a heartbeat was due."""
+        if self._stop:
+            raise Leave
+        if self._skip_to is not None:
+            raise Abandon
+        if time.monotonic() < self._next_beat:
+            return False
+        if self._beat() == "pause":
+            raise Abandon
+        return True
+
+    def _beat(self) -> str:
+        """Tell how far the pump is; return what people want of it."""
+        self._next_beat = time.monotonic() + HEARTBEAT
+        try:
+            stats = self._cursor.stats()
+        except BufferUnavailable:  # whoever uses the cursor next will say so
+            self.pipes.send("counts")
+            return "run"
+        self.pipes.send("counts", **stats._asdict())
+        return stats.wanted
+
+    def _step_aside(self) -> None:
+        """With nothing in hand: move ahead if told to, and wait for as long as the pump is to be paused."""
+        while not self._stop:
+            if self._skip_to is not None:
+                to, self._skip_to = self._skip_to, None
+                print(f"the log is nearly full: skipped {self._cursor.skip(to)} records", file=sys.stderr)
+            if self._beat() != "pause":
+                return
+            self.pipes.state("paused")
+            self._rest(HEARTBEAT)
+
+    def _rest(self, seconds: float) -> None:
+        with suppress(queue.Empty):
+            self._nudges.get(timeout=max(seconds, 0.001))
+
+    def _obey(self, order: dict[str, Any]) -> None:
+        match order["do"]:
+            case "stop":
+                self._stop = True
+            case "skip":
+                self._skip_to = order["to"]
+            case "eof":
+                self._stop = True
+                self._end_without_runner()
+        self._nudges.put(None)
+
+    def _end_without_runner(self) -> None:
+        """Let the batch in hand be finished, but not for ever: the next runner's worker waits for this pump's lock."""
+        self._nudges.put(None)
+        time.sleep(2 + (INIT_LIMIT if self._timeout is None else self._timeout))
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    # What a pump needs of the process it runs in -----------------------------------------------------------------
+
+    @contextmanager
+    def watch(self, stage: Stage, first: Place, last: Place, limit: float | None) -> Iterator[None]:
+        """Guard plugin code: faulthandler's watchdog ends a blocked call, even one in C that holds the GIL."""
+        self.pipes.send("working", stage=stage, first=first, last=last, limit=limit)
+        if limit is not None:
+            faulthandler.dump_traceback_later(limit + max(1.0, limit / 10), exit=True)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+            self.pipes.send("free")
+
+    def pause(self, seconds: float, reason: str) -> None:
+        """Wait, with a heartbeat."""
+        self.pipes.state("waiting", reason)
+        until = time.monotonic() + seconds
+        while True:
+            self._attend()
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            self._rest(min(left, HEARTBEAT))
+
+    def wrote(self, records: int, seconds: float) -> None:
+        """Pass on that the sink accepted records, and keep the heart beating through a long batch."""
+        self.pipes.send("wrote", records=records, seconds=round(seconds, 6))
+        self.pipes.state("running")
+        if time.monotonic() >= self._next_beat:
+            self._beat()
+
+
+def _die_with_parent() -> None:
+    """Be told to stop when the runner dies, whatever has become of the pipe (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def main() -> int:
+    """Do the job that stands on stdin."""
+    pipes = Pipes()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable()
+    _die_with_parent()
+    try:
+        job = pipes.job()
+    except EOFError:
+        return STOPPED
+    if os.getppid() != job["runner"]:  # it died before it could be noticed
+        return STOPPED
+    if "describe" in job:
+        pipes.send("report", **describe_plugin(job["describe"]))
+        return STOPPED
+    if job.get("check"):
+        pipes.send("report", problems=find_problems(*restore(job["config"])))
+        return STOPPED
+    return Worker(job, pipes).run()
+
+
+if __name__ == "__main__":
+    try:
+        code = main()
+    except BaseException:
+        traceback.print_exc()
+        code = CRASHED
+    # Threads and atexit handlers of a plugin must not keep a worker alive whose sink is closed.
+    sys.stderr.flush()
+    os._exit(code)
