@@ -1,0 +1,5 @@
+"""`python -m pumpkit` is `pumpkit`."""
+
+from pumpkit.cli import main
+
+main()

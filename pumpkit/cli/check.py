@@ -1,0 +1,77 @@
+"""`pumpkit check`: everything that is wrong in a configuration, at once."""
+
+from contextlib import closing
+
+import attrs
+import click
+
+from pumpkit.buffers import open_buffer
+from pumpkit.buffers.registry import default_url
+from pumpkit.checking import check
+from pumpkit.cli.failures import BAD_CONFIG, fail
+from pumpkit.cli.output import note, print_json, say
+from pumpkit.cli.target import Target, config_option, pass_target
+from pumpkit.cli.text import plural
+from pumpkit.config import Config, ConfigInvalid, Problem
+from pumpkit.errors import BufferError
+
+_EPILOG = """\b
+Each problem is one line:
+  FILE:LINE: KEY PATH: what is wrong, and what to do about it
+
+\b
+Examples:
+  pumpkit check
+  pumpkit check -c /etc/pumpkit/pumpkit.yaml && systemctl reload pumpkit
+
+Exits with 0 if the configuration is good, else with 78.
+"""
+
+
+@click.command(epilog=_EPILOG)
+@config_option
+@click.option("--json", "as_json", is_flag=True, help='{"file": ..., "ok": ..., "problems": [...]}')
+@pass_target
+def command(target: Target, as_json: bool) -> None:
+    """Find everything that is wrong in a configuration.
+
+    Connects nowhere. Reads the file, imports every plugin that it names, each in a process of its own, and lets it
+    judge its settings.
+    """
+    config, problems = _look(target)
+    if as_json:
+        file = str(config.file) if config else next((problem.file for problem in problems), "")
+        print_json({"file": file, "ok": not problems, "problems": [attrs.asdict(problem) for problem in problems]})
+    if problems:
+        fail([] if as_json else map(str, problems), BAD_CONFIG)
+    if config and not as_json:
+        pumps = ", ".join(
+            f"{name} ({pump.type}{'' if pump.enabled else ', disabled'})" for name, pump in config.pumps.items()
+        )
+        say(f"{config.file} is good: {plural(len(config.pumps), 'pump')}: {pumps}")
+        _look_at_buffer(config)
+
+
+def _look(target: Target) -> tuple[Config | None, list[Problem]]:
+    try:
+        config = target.config()
+    except ConfigInvalid as error:
+        return None, error.problems
+    return config, check(config)
+
+
+def _look_at_buffer(config: Config) -> None:
+    """Say where the buffer is and whether anybody writes to it. Only a file is looked into: this connects nowhere."""
+    url = config.buffer.url or default_url()
+    if not url.startswith("sqlite:"):
+        return
+    try:
+        with closing(open_buffer(url, create=False)) as buffer:
+            stats = buffer.stats()
+    except BufferError as error:
+        note(str(error))
+        return
+    if stats.stored or stats.producers:
+        say(f"its buffer: {stats.location}, {plural(stats.stored, 'record')} stored so far")
+    else:
+        note(f"no producer has ever written to this buffer: {stats.location}")

@@ -1,0 +1,52 @@
+"""The status without a runner that tells it: what the buffer and the configuration alone know."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pumpkit.buffers.base import BufferStats, CursorStats
+from pumpkit.status import PumpStatus, State, Status
+
+if TYPE_CHECKING:
+    from pumpkit.config import Config, PumpConfig
+
+
+def offline(stats: BufferStats | None, config: "Config | None", runner: Mapping[str, str] | None = None) -> Status:
+    """Return every pump of the configuration, then those that only the buffer knows.
+
+    Without a configuration nobody can tell a pump from an orphan, so none is called one. With `runner`, what a runner
+    that lives but does not answer says of itself in the buffer, the states are `unknown`.
+    """
+    cursors = stats.cursors if stats else {}
+    configured = config.pumps if config else {}
+    status = Status(buffer=stats, config=str(config.file) if config else "")
+    if runner:
+        pid = runner.get("pid", "")
+        status.pid = int(pid) if pid.isdecimal() else None
+        status.host = runner.get("host", "")
+    for name in [*configured, *sorted(set(cursors) - set(configured))]:
+        status.pumps[name] = _pump(name, configured.get(name), cursors.get(name), bool(config), bool(runner))
+    return status
+
+
+def _pump(
+    name: str, pump: "PumpConfig | None", cursor: CursorStats | None, has_config: bool, has_runner: bool
+) -> PumpStatus:
+    state, reason = _state(pump, cursor, has_config, has_runner)
+    status = PumpStatus(name, state=state, reason=reason, cursor=cursor)
+    if pump:
+        status.type, status.required = pump.type, pump.required
+    return status
+
+
+def _state(
+    pump: "PumpConfig | None", cursor: CursorStats | None, has_config: bool, has_runner: bool
+) -> tuple[State, str]:
+    if has_config and pump is None:
+        return "orphan", "not in the configuration; it still holds records: `pumpkit cursor drop` lets go of them"
+    if cursor and cursor.wanted == "pause":
+        return "paused", "until `pumpkit resume`"
+    if pump and not pump.enabled:
+        return "stopped", "enabled: false in the configuration"
+    if has_runner:
+        return "unknown", ""
+    return "stopped", ""
