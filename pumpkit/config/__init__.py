@@ -1,7 +1,9 @@
 """Reading pumpkit.yaml: strictly, with every problem named by file, line and key path."""
 
+from pumpkit.config.describe import Setting, describe
+from pumpkit.config.keys import key
 from pumpkit.config.meta import Meta
-from pumpkit.config.model import BufferConfig, Config, Filters, LogConfig, PumpConfig, key
+from pumpkit.config.model import BufferConfig, Config, Filters, LogConfig, PumpConfig
 from pumpkit.config.problems import ConfigInvalid, Problem, Where
 from pumpkit.config.types import ByteSize, Seconds, Secret
 
@@ -17,6 +19,8 @@ __all__ = [
     "PumpConfig",
     "Seconds",
     "Secret",
+    "Setting",
     "Where",
+    "describe",
     "key",
 ]

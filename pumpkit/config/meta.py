@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import attrs
 
 from pumpkit.config.problems import Where
+from pumpkit.config.structure import structure
 
 T = TypeVar("T")
 
@@ -23,7 +24,8 @@ class Meta:
     base: Path = attrs.field(factory=Path)
 
     def into(self, cls: type[T]) -> T:
-        """Return the settings as an attrs class. Raises ConfigInvalid with every problem, by file, line and key path."""
-        from pumpkit.config.structure import structure
+        """Return the settings as an attrs class, strictly.
 
+        Raises ConfigInvalid with every problem, by file, line and key path.
+        """
         return structure(self.values, cls, self.where, self.path, self.base)

@@ -5,10 +5,12 @@ Lists and maps inside are plain, so that a pump's settings travel to its worker 
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import attrs
 
+from pumpkit.config import rules
+from pumpkit.config.keys import key, no_key
 from pumpkit.config.types import ByteSize, Seconds
 from pumpkit.records import DETAIL_FIELDS
 
@@ -16,23 +18,20 @@ from pumpkit.records import DETAIL_FIELDS
 Scalar = str | int | float | bool | None
 
 
-def key(default: Any = attrs.NOTHING, *, about: str, factory: Any = None) -> Any:
-    """Declare one key of the file: its default and the sentence that the reference prints."""
-    metadata = {"about": about}
-    if factory is not None:
-        return attrs.field(factory=factory, metadata=metadata, kw_only=True)
-    return attrs.field(default=default, metadata=metadata, kw_only=True)
-
-
 @attrs.frozen
 class Filters:
     """Which records a pump wants. Exclude wins; a missing field fails `include` and passes `exclude`."""
 
     include: dict[str, list[Scalar]] = key(
-        about="Keep only records whose field has one of these values, for every field named.", factory=dict
+        about="Keep only records whose field has one of these values, for every field named, as `field: [values]`."
+        " Also written usernames (field username), api_ids, org_ids, response_codes (fields api_id, org_id,"
+        " response_code): `usernames: [colin]`.",
+        factory=dict,
     )
     exclude: dict[str, list[Scalar]] = key(
-        about="Leave out records whose field has one of these values, for any field named.", factory=dict
+        about="Leave out records whose field has one of these values, for any field named, as `field: [values]`."
+        " Also written skip_usernames, skip_api_ids, skip_org_ids and skip_response_codes.",
+        factory=dict,
     )
 
 
@@ -40,7 +39,10 @@ class Filters:
 class PumpConfig:
     """One pump: a sink plugin with its own filters, timeout, position in the log and process."""
 
-    name: str = attrs.field(kw_only=True, metadata={"about": ""})
+    not_yet: ClassVar[frozenset[str]] = frozenset({"workers"})
+    advice: ClassVar[str] = "the plugin's own settings go under meta"
+
+    name: str = no_key(str)
     type: str = key("", about="The sink plugin, by its entry-point name. Default: the pump's name.")
     enabled: bool = key(True, about="Whether the runner starts this pump. A disabled one keeps its place in the log.")
     required: bool = key(
@@ -55,34 +57,60 @@ class PumpConfig:
         about="The fields that omit-detailed-recording blanks.", factory=lambda: list(DETAIL_FIELDS)
     )
     fields: list[str] | None = key(
-        None, about="The only fields a sink gets, by their original names. Default: all of them."
+        None,
+        about="The only fields a sink gets, by their original names. Default: all of them.",
+        validator=rules.some_field,
     )
-    rename_fields: dict[str, str] = key(about="New names of fields, as `original: new`.", factory=dict)
+    rename_fields: dict[str, str] = key(
+        about="New names of fields, as `original: new`.", factory=dict, validator=rules.one_name_each
+    )
     add_fields: dict[str, Any] = key(about="Constant fields added to every record.", factory=dict)
     timeout: Seconds | None = key(
         None, about="The longest one write may take. 0: no limit. Default: what the plugin says, else 10 s."
     )
-    batch_records: int = key(1_000, about="The most records given to the sink in one write.")
-    batch_bytes: ByteSize = key(ByteSize(4 << 20), about="The most stored bytes fetched from the log at a time.")
+    batch_records: int = key(
+        1_000, about="The most records given to the sink in one write.", validator=rules.between(1, 100_000)
+    )
+    batch_bytes: ByteSize = key(
+        ByteSize(4 << 20),
+        about="The most stored bytes fetched from the log at a time; one frame is always fetched.",
+        validator=rules.between(1, 1 << 30),
+    )
     max_attempts: int = key(
-        5, about="How often a batch is tried whole before it is halved in search of the record that breaks it."
+        5,
+        about="How often a batch is tried whole before it is halved in search of the record that breaks it.",
+        validator=rules.between(1, 1_000),
     )
     reject_limit: int = key(
-        1_000, about="This many records rejected in a row, without one accepted, stop the pump: a setting is wrong."
+        1_000,
+        about="This many records rejected in a row, without one accepted, stop the pump: a setting is wrong.",
+        validator=rules.between(1, 1_000_000_000),
     )
     start: Literal["oldest", "newest"] = key(
         "oldest", about="Where a new pump begins: at the oldest record in the log, or only at what comes next."
     )
-    meta: dict[str, Any] = key(about="The plugin's own settings; `pumpkit plugins ls` prints them.", factory=dict)
+    meta: dict[str, Any] = key(
+        about="The plugin's own settings; `pumpkit plugins ls` prints them.", factory=dict, repr=False
+    )
 
 
 @attrs.frozen
 class BufferConfig:
     """The durable log between applications and the runner."""
 
-    url: str | None = key(None, about="Where it is. Default: $PUMPKIT_BUFFER, else a file in the XDG state directory.")
+    not_yet: ClassVar[frozenset[str]] = frozenset({"shards"})
+
+    url: str | None = key(
+        None,
+        about="Where it is, such as sqlite:///buffer.db (three slashes: relative to this file; four: absolute)."
+        " Default: $PUMPKIT_BUFFER, else a file in the XDG state directory.",
+        validator=rules.buffer_url,
+        repr=False,
+    )
     max_bytes: ByteSize | None = key(
-        None, about="The size cap, stored in the buffer and applied by everybody. Default: 1 GiB in a new buffer."
+        None,
+        about="The size cap, stored in the buffer and applied by everybody. Default: 1 GiB in a new buffer.",
+        validator=rules.between(1 << 20, 1 << 50),
     )
 
 
@@ -98,13 +126,21 @@ class LogConfig:
 class Config:
     """A whole pumpkit.yaml."""
 
-    file: Path = attrs.field(kw_only=True, metadata={"about": ""})
+    not_yet: ClassVar[frozenset[str]] = frozenset({"inputs", "slot"})
+
+    file: Path = no_key(Path)
     buffer: BufferConfig = key(about="The durable log: a URL, or a mapping.", factory=BufferConfig)
     purge_delay: Seconds = key(Seconds(0.2), about="The pause between drains; a drain goes on until the log is empty.")
     health_check_address: str | None = key(
-        "127.0.0.1:7070", about="`host:port` of the health endpoint; null switches it off."
+        "127.0.0.1:7070",
+        about="`host:port` of the health endpoint, an IPv6 address in brackets; null switches it off.",
+        validator=rules.address,
     )
-    health_check_path: str = key("healthz", about="The path of the health check that covers every required pump.")
+    health_check_path: str = key(
+        "healthz",
+        about="The path of the health check that covers every required pump.",
+        validator=rules.url_path,
+    )
     omit_detailed_recording: bool = key(False, about="Blank the detail fields for every pump.")
     detail_fields: list[str] = key(
         about="The fields that omit-detailed-recording blanks, where a pump names none.",
@@ -116,7 +152,12 @@ class Config:
     log: LogConfig = key(about="What the runner writes to stderr.", factory=LogConfig)
     pumps: dict[str, PumpConfig] = key(about="The pumps, by name (`[a-z0-9][a-z0-9_.-]{0,62}`).", factory=dict)
     #: Line of every key path in the file (`pumps.audit.meta.csv-dir` -> 12), for messages.
-    lines: dict[str, int] = attrs.field(factory=dict, kw_only=True, repr=False, metadata={"about": ""})
+    lines: dict[str, int] = no_key(dict, repr=False)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths in the file start from, absolute."""
+        return self.file.parent.absolute()
 
     @property
     def enabled_pumps(self) -> dict[str, PumpConfig]:

@@ -1,10 +1,19 @@
 """What is wrong in a configuration: every problem with file, line, key path and what to do."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 
 import attrs
 
 from pumpkit.errors import ConfigError
+
+
+def join(path: str, key: str | int) -> str:
+    """Return the key path of an entry of the mapping or list at `path`. Keys are spelled as the file spells them."""
+    spelled = str(key)
+    if not spelled.isprintable() or not spelled:  # a line break or half a surrogate pair would garble the message
+        spelled = json.dumps(spelled)
+    return f"{path}.{spelled}" if path else spelled
 
 
 @attrs.frozen
@@ -43,3 +52,26 @@ class ConfigInvalid(ConfigError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+
+#: A key path and what is wrong there, before file and line are known.
+Finding = tuple[str, str]
+
+
+class Refused(ValueError):
+    """What is wrong with one value: findings whose paths start at that value (`""` is the value itself)."""
+
+    def __init__(self, *findings: Finding) -> None:
+        self.findings = findings
+        super().__init__("; ".join(f"{path}: {text}" if path else text for path, text in findings))
+
+    def under(self, path: str) -> list[Finding]:
+        """Return the findings as seen from the value's parent, where it stands at `path`."""
+        return [(f"{path}.{below}" if below and path else below or path, text) for below, text in self.findings]
+
+
+def locate(findings: Iterable[Finding], where: Where) -> list[Problem]:
+    """Return findings as problems, the first one of every key path, in the file's order."""
+    first = dict(reversed(list(findings)))
+    problems = [Problem(path, text, where.file, where.line(path)) for path, text in first.items()]
+    return sorted(problems, key=lambda problem: (problem.line or 0, problem.path))

@@ -1,0 +1,140 @@
+"""From a file to a `Config`: find it, read it, fill it in, structure it, and say everything that is wrong at once."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import attrs
+from cattrs import Converter
+
+from pumpkit.config import document, scalars
+from pumpkit.config.filters import read_filters
+from pumpkit.config.interpolate import fill
+from pumpkit.config.model import BufferConfig, Config, Filters, PumpConfig
+from pumpkit.config.problems import ConfigInvalid, Problem, Refused, Where, join, locate
+from pumpkit.config.structure import attrs_hook, converter
+
+#: Where a configuration is looked for when none is named.
+DEFAULT_FILE = "pumpkit.yaml"
+
+PUMP_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+
+#: Keys at the top of the configuration files of the Go originals, and of no other.
+_LEGACY = ("redis", "analytics_storage_config", "analytics-storage-config")
+
+_ADD_ONE = "add one, such as `audit: {type: csv, meta: {csv-dir: ./analytics-data}}`"
+
+
+def find_file(option: str | None = None) -> Path:
+    """Return the file to load: the one named, else `$PUMPKIT_CONFIG`, else `./pumpkit.yaml`."""
+    return Path(option or os.environ.get("PUMPKIT_CONFIG") or DEFAULT_FILE)
+
+
+def load(file: Path) -> Config:
+    """Return the configuration in a file, with defaults and global settings folded into every pump.
+
+    Raises ConfigInvalid with every problem; a file that is missing or not YAML is one too.
+    """
+    parsed = _parse(file)
+    folder = file.parent.absolute()
+    values, findings = fill(parsed.values, folder, os.environ)
+    findings = parsed.findings + findings
+    config = Config()
+    try:
+        config = _structured(values, folder)
+    except Refused as error:
+        findings += error.findings
+    if findings:
+        raise ConfigInvalid(locate(findings, Where(str(file), parsed.lines)))
+    pumps = {name: _folded(name, pump, values["pumps"][name], config) for name, pump in config.pumps.items()}
+    buffer = attrs.evolve(config.buffer, url=_absolute(config.buffer.url, folder))
+    path = config.health_check_path.strip("/")
+    return attrs.evolve(config, file=file, lines=parsed.lines, pumps=pumps, buffer=buffer, health_check_path=path)
+
+
+def _parse(file: Path) -> document.Document:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(document.MAX_SIZE + 1)
+        return document.parse(data)
+    except OSError as error:
+        advice = "; `pumpkit config init` writes one to start from" if isinstance(error, FileNotFoundError) else ""
+        raise ConfigInvalid([Problem("", f"cannot be read: {error.strerror}{advice}", str(file))]) from error
+    except document.Unreadable as error:
+        raise ConfigInvalid([Problem("", str(error), str(file), error.line)]) from None
+
+
+def _structured(values: Any, folder: Path) -> Config:
+    """Return the configuration as the file has it. Raises Refused with everything that is wrong."""
+    _refuse_other_files(values)
+    findings = [
+        (join("pumps", name), "is no name for a pump: letters a-z, digits, `_`, `.` and `-`, at most 63, no sign first")
+        for name in _names(values)
+        if not PUMP_NAME.fullmatch(name)
+    ]
+    if not _names(values) and not isinstance(values.get("pumps"), list | str):
+        findings.append(("pumps", f"no pump is configured; {_ADD_ONE}"))
+    try:
+        config: Config = _converter(folder).structure(values, Config)
+    except Refused as error:
+        raise Refused(*findings, *error.findings) from None
+    if not findings and not config.enabled_pumps:
+        findings.append(("pumps", f"no pump is enabled; set `enabled: true` in one, or {_ADD_ONE}"))
+    if findings:
+        raise Refused(*findings)
+    return config
+
+
+def _refuse_other_files(values: Any) -> None:
+    """Refuse a file that is no configuration of this program at all."""
+    if values is None:
+        raise Refused(("", "is empty; `pumpkit config init` writes a configuration to start from"))
+    if not isinstance(values, dict):
+        raise Refused(("", f"must hold keys such as `pumps:`, not {scalars.show(values)}"))
+    for key in _LEGACY:
+        if key in values and "buffer" not in values:
+            text = "is a setting of the Go original, whose files this version does not read yet"
+            raise Refused((key, f"{text}; `pumpkit config init` writes a configuration to start from"))
+
+
+def _names(values: dict[str, Any]) -> list[str]:
+    pumps = values.get("pumps")
+    return list(pumps) if isinstance(pumps, dict) else []
+
+
+def _converter(folder: Path) -> Converter:
+    made = converter(folder)
+    whole_buffer = attrs_hook(BufferConfig, made)
+
+    def buffer_hook(value: Any, _: Any) -> Any:
+        if not isinstance(value, str):
+            return whole_buffer(value, BufferConfig)
+        try:
+            return whole_buffer({"url": value}, BufferConfig)
+        except Refused as error:
+            raise Refused(*(("", text) for _, text in error.findings)) from None
+
+    made.register_structure_hook(BufferConfig, buffer_hook)
+    made.register_structure_hook(Filters, lambda value, _: read_filters(value))
+    return made
+
+
+def _folded(name: str, pump: PumpConfig, raw: dict[str, Any], config: Config) -> PumpConfig:
+    """Return a pump with its name and what the top of the file says for all of them."""
+    named_its_own = "detail-fields" in raw or "detail_fields" in raw
+    return attrs.evolve(
+        pump,
+        name=name,
+        type=pump.type or name,
+        omit_detailed_recording=pump.omit_detailed_recording or config.omit_detailed_recording,
+        detail_fields=pump.detail_fields if named_its_own else list(config.detail_fields),
+    )
+
+
+def _absolute(url: str | None, folder: Path) -> str | None:
+    """Return a buffer's URL with an absolute path: the one of a relative SQLite file starts at the file's folder."""
+    relative = (url or "").removeprefix("sqlite:///")
+    if url is None or relative == url or relative.startswith("/"):
+        return url
+    return f"sqlite:///{folder / relative}"

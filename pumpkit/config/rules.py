@@ -1,0 +1,88 @@
+"""What holds between and beyond types: bounds, addresses, settings that contradict each other.
+
+Each is an attrs validator of one attribute; `owner` is the object it belongs to.
+"""
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pumpkit.config.problems import Refused, join
+from pumpkit.config.types import split_address
+
+if TYPE_CHECKING:
+    import attrs
+
+    Attribute = attrs.Attribute[Any]
+
+Rule = Callable[[Any, "Attribute", Any], None]
+
+#: What the health endpoint serves beside the path that can be chosen.
+_TAKEN_PATHS = ("livez", "readyz", "metrics", "status.json")
+
+
+def between(low: int, high: int) -> Rule:
+    """A number has bounds, both included; None passes."""
+
+    def rule(owner: Any, attribute: "Attribute", value: int | None) -> None:
+        if value is not None and not low <= value <= high:
+            raise ValueError(f"must be from {low} to {high}, not {value}")
+
+    return rule
+
+
+def address(owner: Any, attribute: "Attribute", value: str | None) -> None:
+    """`host:port`, or None."""
+    if value is not None:
+        split_address(value)
+
+
+def url_path(owner: Any, attribute: "Attribute", value: str) -> None:
+    """A path of the health endpoint, none of those it serves anyway."""
+    path = value.strip("/")
+    if not re.fullmatch(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*", path):
+        raise ValueError("must be a path of letters, digits, `-`, `.`, `_`, `~` and `/`, such as healthz")
+    if path in _TAKEN_PATHS:
+        raise ValueError(f"must be another path: {', '.join(_TAKEN_PATHS)} are served anyway")
+
+
+def buffer_url(owner: Any, attribute: "Attribute", value: str | None) -> None:
+    """A URL; no message shows it, for it may hold a password."""
+    if value is None:
+        return
+    scheme, _, rest = value.partition(":")
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme) or not rest.startswith("//"):
+        raise ValueError("must be a URL such as sqlite:///buffer.db")
+    if scheme != "sqlite":
+        return
+    if not rest.startswith("///"):
+        raise ValueError(
+            "needs three slashes before a relative path and four before an absolute one: sqlite:///buffer.db"
+        )
+    if not rest.strip("/") or rest.endswith("/") or "\0" in rest:
+        raise ValueError("names no file; write it as in sqlite:///buffer.db")
+    if rest.startswith("///~"):
+        raise ValueError("`~` is not expanded here, write sqlite:///${HOME}/buffer.db")
+
+
+def some_field(owner: Any, attribute: "Attribute", value: list[str] | None) -> None:
+    """The list of the only fields is not empty."""
+    if value == []:
+        raise ValueError("names no field, so records would be empty; remove it to keep all of them")
+
+
+def one_name_each(owner: Any, attribute: "Attribute", value: dict[str, str]) -> None:
+    """No two fields end up under one name, and only fields that are kept get a new one."""
+    findings = []
+    kept: list[str] | None = owner.fields
+    taken: dict[str, str] = {field: field for field in kept or () if field not in value}
+    for field, new in value.items():
+        if kept is not None and field not in kept:
+            findings.append((join("", field), "is not in `fields`, so it is never there to be renamed; add it there"))
+        elif new in taken:
+            findings.append((join("", field), f"becomes {new}, as does {taken[new]}; give it another name"))
+        elif not new:
+            findings.append((join("", field), "becomes a field without a name; write one"))
+        taken[new] = field
+    if findings:
+        raise Refused(*findings)
