@@ -12,6 +12,8 @@ from typing import Any, Literal
 import attrs
 
 from pumpkit.config.keys import Key, keys
+from pumpkit.config.model import Scalar
+from pumpkit.config.schema import is_text
 from pumpkit.config.types import ByteSize, Seconds, Secret, format_seconds, format_size
 
 _NAMES = {
@@ -28,6 +30,9 @@ _NAMES = {
     type(None): "null",
 }
 
+#: Text that is the same without quotes, if it does not stand for something else.
+_PLAIN = re.compile(r"[A-Za-z0-9_./]([A-Za-z0-9_./+-]|:(?=[A-Za-z0-9_./]))*")
+
 
 @attrs.frozen
 class Setting:
@@ -42,34 +47,38 @@ class Setting:
 
 
 def describe(cls: type) -> list[Setting]:
-    """Return every key of an attrs class, each mapping's own keys after it. Raises TypeError for any other class."""
-    return list(_describe(cls, ""))
+    """Return every key of an attrs class, those of a class within after it. Raises TypeError for any other class."""
+    return list(_describe(cls, "", ()))
 
 
-def _describe(cls: type, path: str) -> Iterator[Setting]:
+def _describe(cls: type, path: str, above: tuple[type, ...]) -> Iterator[Setting]:
     for name, key in keys(cls).items():
         below = f"{path}{name}"
         secret = Secret in (key.type, *typing.get_args(key.type))
         yield Setting(below, type_text(key.type), default_text(key), key.about, key.required, secret)
-        if attrs.has(key.type):
-            yield from _describe(key.type, f"{below}.")
-        elif (inner := mapping_of(key.type)) is not None:
-            yield from _describe(inner, f"{below}.NAME.")
+        inner, within = inner_class(key.type)
+        if inner is not None and inner not in (cls, *above):
+            yield from _describe(inner, f"{below}{within}.", (cls, *above))
 
 
-def mapping_of(kind: Any) -> type | None:
-    """Return the attrs class that a mapping of names has for values, if it is such a mapping."""
-    arguments = typing.get_args(kind)
-    if typing.get_origin(kind) is dict and attrs.has(arguments[1]):
-        inner: type = arguments[1]
-        return inner
-    return None
+def inner_class(kind: Any) -> tuple[type | None, str]:
+    """Return the attrs class a type is or holds, if any, and what leads to it: `.NAME` in a dict, `.N` in a list."""
+    if attrs.has(kind):
+        return kind, ""
+    here = {dict: ".NAME", list: ".N"}.get(typing.get_origin(kind), "")
+    for argument in typing.get_args(kind):
+        inner, within = inner_class(argument)
+        if inner is not None:
+            return inner, here + within
+    return None, ""
 
 
 def type_text(kind: Any) -> str:
     """Return what a key of this type takes, in words."""
     if kind in _NAMES:
         return _NAMES[kind]
+    if kind == Scalar:
+        return "single value"
     origin, arguments = typing.get_origin(kind) or kind, typing.get_args(kind)
     if origin is list:
         return f"list of {type_text(arguments[0])}" if arguments else "list"
@@ -95,13 +104,13 @@ def default_text(key: Key) -> str:
         return ""
     default = key.default()
     kinds = (key.type, *typing.get_args(key.type))
-    if default is None or Secret not in kinds:
-        if default is not None and Seconds in kinds:
-            return format_seconds(default)
-        if default is not None and ByteSize in kinds:
-            return format_size(default)
-        return value_text(default)
-    return ""
+    if default is None:
+        return "null"
+    if Secret in kinds:
+        return ""
+    if Seconds in kinds:
+        return format_seconds(default)
+    return format_size(default) if ByteSize in kinds else value_text(default)
 
 
 def value_text(value: Any) -> str:
@@ -114,7 +123,5 @@ def value_text(value: Any) -> str:
         return "[" + ", ".join(map(value_text, value)) + "]"
     if isinstance(value, str | Path):
         text = str(value)
-        plain = re.fullmatch(r"[A-Za-z./][A-Za-z0-9_./:-]*[A-Za-z0-9_./-]|[A-Za-z.]", text)
-        reserved = text.lower() in ("true", "false", "null", ".inf", ".nan") or ": " in text
-        return text if plain and not reserved else json.dumps(text, ensure_ascii=False)
+        return text if _PLAIN.fullmatch(text) and is_text(text) else json.dumps(text, ensure_ascii=False)
     return json.dumps(value)

@@ -1,8 +1,6 @@
 """Reading YAML: plain values and the line of every key, from the parser's events.
 
-The scalars are those of YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema), with numbers in
-decimal only: true and false are booleans and `yes`, `0o17` and `2024-01-01` are text. What a settings file does not
-need is refused: aliases, tags, keys that are no text, a second document.
+What a settings file does not need is refused: aliases, tags, keys that are no text, a second document.
 """
 
 import re
@@ -27,16 +25,10 @@ from ruamel.yaml.events import (
 )
 
 from pumpkit.config.problems import Finding, join
+from pumpkit.config.schema import resolve
 
 MAX_SIZE = 1 << 20  # bytes of a file
 MAX_DEPTH = 32  # levels of mappings and lists
-
-_NULL = ("", "null", "Null", "NULL", "~")
-_TRUE = ("true", "True", "TRUE")
-_FALSE = ("false", "False", "FALSE")
-_INT = re.compile(r"[-+]?[0-9]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
 class Unreadable(Exception):
@@ -171,7 +163,7 @@ class _Builder:
         if event.style:
             return event.value
         try:
-            return _plain(event.value)
+            return resolve(event.value)
         except ValueError as error:
             self.findings.append((path, str(error)))
             return None
@@ -179,24 +171,3 @@ class _Builder:
 
 def _line(event: Event) -> int:
     return int(event.start_mark.line) + 1
-
-
-def _plain(text: str) -> Any:
-    """Return what a scalar without quotes stands for. Raises ValueError for numbers that no setting can have."""
-    if text in _NULL:
-        return None
-    if text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
-    if _INT.fullmatch(text):
-        if len(text) > 20 or not -(1 << 63) <= int(text) < 1 << 63:
-            raise ValueError("is a number of more than 64 bits; quote it if it is text")
-        return int(text)
-    if _FLOAT.fullmatch(text):
-        if (number := float(text)) in (float("inf"), float("-inf")):
-            raise ValueError("is a number too large; quote it if it is text")
-        return number
-    if _NOT_FINITE.fullmatch(text):
-        raise ValueError("must be a finite number; quote it if it is text")
-    return text

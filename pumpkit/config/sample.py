@@ -4,9 +4,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-import attrs
-
-from pumpkit.config.describe import default_text, mapping_of, value_text
+from pumpkit.config.describe import default_text, inner_class, value_text
 from pumpkit.config.keys import Key, keys
 from pumpkit.config.model import Config
 
@@ -38,27 +36,29 @@ SETTINGS: dict[str, Any] = {
 
 def sample() -> str:
     """Return a complete, working configuration with one CSV pump and every other key as a comment."""
-    return _HEAD + "\n" + "\n".join(_keys(Config, SETTINGS, "")) + "\n"
+    return _HEAD + "\n" + "\n".join(_keys(Config, SETTINGS, "")).rstrip() + "\n"
 
 
 def _keys(cls: type, settings: dict[str, Any], indent: str) -> Iterator[str]:
     for name, key in keys(cls).items():
         yield from _about(key, indent)
-        value = settings.get(name)
-        mark = "" if name in settings else "#"
-        inner = mapping_of(key.type)
-        if inner is not None and isinstance(value, dict):
-            yield f"{indent}{name}:"
-            for entry, below in value.items():
-                yield f"{indent}  {entry}:"
-                yield from _keys(inner, below, indent + "    ")
-        elif attrs.has(key.type):
-            yield f"{indent}{mark}{name}:"
-            yield from _keys(key.type, value or {}, indent + "  ")
-        else:
-            yield f"{indent}{mark}{name}: {value_text(value) if name in settings else default_text(key)}"
+        yield from _key(key, settings.get(name), f"{indent}{'' if name in settings else '#'}{name}:", indent)
         if not indent:
             yield ""
+
+
+def _key(key: Key, value: Any, start: str, indent: str) -> Iterator[str]:
+    inner, within = inner_class(key.type)
+    if inner is None or (value is None and within):
+        yield f"{start} {default_text(key) if value is None else value_text(value)}"
+    elif not within:
+        yield start
+        yield from _keys(inner, value or {}, indent + "  ")
+    else:
+        yield start
+        for name, settings in value.items():
+            yield f"{indent}  {name}:"
+            yield from _keys(inner, settings, indent + "    ")
 
 
 def _about(key: Key, indent: str) -> list[str]:
