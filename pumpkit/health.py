@@ -71,7 +71,7 @@ class HealthServer:
             daemon_threads = True
 
         self._server = Server((host, port), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=[0.1], name="health", daemon=True)
         self._thread.start()
 
     @property

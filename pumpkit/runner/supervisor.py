@@ -259,7 +259,8 @@ class Supervisor:
         if working is None or working.stage not in _WITH_RECORDS:
             return False
         one = Trouble(working.stage, working.first, working.last, self._kind(working, now), self._accepted)
-        narrower = any(one.within(other) for other in self._trouble)
+        again = any((one.first, one.last) == (other.first, other.last) for other in self._trouble)
+        narrower = not again and any(one.within(other) for other in self._trouble)
         self._trouble = [*self._trouble, one][-MAX_TROUBLE:]
         return narrower
 
