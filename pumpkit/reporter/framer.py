@@ -1,0 +1,183 @@
+"""From records in memory to frames: what packs, numbers and rejects. Used by one thread at a time."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pumpkit import frames
+from pumpkit.errors import Unpackable
+from pumpkit.ids import new_producer
+from pumpkit.reporter.settings import Settings
+from pumpkit.values import Packed, RecordPacker, as_map
+
+#: Records packed in one call: the interpreter lock is held that long, about half a millisecond.
+SLICE = 500
+
+#: Bytes that one call may aim at, whatever the number of records.
+_SLICE_BYTES = 256 << 10
+
+#: Raw bytes of a frame; one run of records more may be in it.
+_FRAME_BYTES = 1 << 20
+
+#: Seconds to sleep between slices: long enough for a waiting application thread to take the interpreter lock.
+_BREATH = 50e-6
+
+#: Different complaints about records that are logged; everything is counted.
+_MAX_COMPLAINTS = 100
+
+log = logging.getLogger("pumpkit.reporter")
+
+
+class Frame(NamedTuple):
+    """A frame that waits for its confirmation."""
+
+    first: int
+    total: int
+    data: bytes
+
+
+class Framer:
+    """Takes records from a queue and makes frames of them, under a producer of its own."""
+
+    def __init__(self, queue: deque[Any], settings: Settings, codec: int) -> None:
+        self.queue = queue
+        self.producer = new_producer()
+        #: Records taken from the queue, and how many of them were rejected, by cause.
+        self.taken = 0
+        self.rejected = {"unpackable": 0, "too-large": 0}
+        #: The totals of drops that the last frame carried.
+        self.told: dict[str, int] = {}
+        self._next_seq = 0
+        self._source = settings.source
+        self._common = settings.common
+        self._codec = codec
+        self._packer = RecordPacker(settings.max_record_bytes)
+        self._slice_bytes = min(_SLICE_BYTES, settings.max_record_bytes) // 2
+        self._slice = SLICE // 4
+        self._pressed = settings.records_buffer_size // 2
+        self._detail = _detail_fields() if settings.omit_detailed else ()
+        self._runs: deque[tuple[bytes, int]] = deque()  # packed and not yet in a frame
+        self._records = self._bytes = 0  # what is in the runs
+        self._complaints: set[str] = set()
+
+    @property
+    def waiting(self) -> int:
+        """How many records are not in a frame yet."""
+        return len(self.queue) + self._records
+
+    @property
+    def framed(self) -> int:
+        """How many of the taken records are in frames or rejected."""
+        return self.taken - self._records
+
+    def next_frame(self, drops: Mapping[str, int]) -> Frame | None:
+        """Return a frame of what waits, up to 2,000 records and about 1 MiB; None if nothing does."""
+        self._fill()
+        runs: list[tuple[bytes, int]] = []
+        count = size = 0
+        for blob, number in self._runs:
+            if runs and (count + number > frames.MAX_RECORDS or size + len(blob) > _FRAME_BYTES):
+                break
+            runs.append((blob, number))
+            count += number
+            size += len(blob)
+        if not runs:
+            return None
+        frame = self._frame(runs, count, drops)
+        for _ in runs:
+            self._runs.popleft()
+        self._records -= count
+        self._bytes -= size
+        return frame
+
+    def drops_frame(self, drops: Mapping[str, int]) -> Frame:
+        """Return a frame without records, which only carries the drops."""
+        return self._frame([], 0, drops)
+
+    def _frame(self, runs: list[tuple[bytes, int]], count: int, drops: Mapping[str, int]) -> Frame:
+        told = {cause: total for cause, total in {**drops, **self.rejected}.items() if total}
+        data = frames.pack_frame(
+            producer=self.producer,
+            first=self._next_seq,
+            runs=runs,
+            created_ms=time.time_ns() // 1_000_000,
+            source=self._source,
+            codec=self._codec,
+            drops=told,
+            common=self._common,
+        )
+        frame = Frame(self._next_seq, count, data)
+        self._next_seq += count
+        self.told = told
+        return frame
+
+    def _fill(self) -> None:
+        """Pack slices of the queue until a frame is full or nothing waits."""
+        while self._records < frames.MAX_RECORDS and self._bytes < _FRAME_BYTES and self.queue:
+            records = self._take(min(self._slice, frames.MAX_RECORDS - self._records))
+            packed = self._pack(records)
+            size = sum(len(blob) for blob, _ in packed.runs)
+            self._runs += packed.runs
+            self._records += len(records) - len(packed.rejected)
+            self._bytes += size
+            for error in packed.rejected:
+                self._reject(error)
+            self._slice = max(1, min(SLICE, self._slice_bytes * len(records) // max(size, 1)))
+            if 0 < len(self.queue) < self._pressed:
+                time.sleep(_BREATH)
+
+    def _take(self, most: int) -> list[Any]:
+        records = []
+        try:
+            for _ in range(min(most, len(self.queue))):
+                records.append(self.queue.popleft())
+        except IndexError:  # an overflowing application thread dropped the oldest meanwhile
+            pass
+        self.taken += len(records)
+        return records
+
+    def _pack(self, records: list[Any]) -> Packed:
+        try:
+            return self._packer.pack([self._shown(record) for record in records] if self._detail else records)
+        except BaseException as error:  # such as SystemExit, from code of the record's own
+            if len(records) == 1:
+                return Packed([], [Unpackable(f"packing it raised {type(error).__name__}: {error}")])
+        each = [self._pack([record]) for record in records]
+        return Packed([run for one in each for run in one.runs], [error for one in each for error in one.rejected])
+
+    def _shown(self, record: object) -> object:
+        """Return the record with its detail fields blank, as a map of its own."""
+        try:
+            fields = as_map(record)
+        except Exception:  # the packer meets the same and says what is wrong
+            return record
+        for name in self._detail:
+            if name in fields:
+                fields[name] = ""
+        return fields
+
+    def _reject(self, error: Unpackable) -> None:
+        self.rejected[error.cause] += 1
+        complaint = error.cause if error.cause == "too-large" else ":".join(str(error).split(":", 2)[:2])
+        if complaint not in self._complaints and len(self._complaints) < _MAX_COMPLAINTS:
+            self._complaints.add(complaint)
+            log.error(
+                "a record was dropped as %s: %s (counted; further ones like it are not logged)", error.cause, error
+            )
+
+
+def _detail_fields() -> tuple[str, ...]:
+    from pumpkit.records import DETAIL_FIELDS  # here, because it loads attrs
+
+    return DETAIL_FIELDS
+
+
+def best_codec() -> int:
+    """Return the codec for this installation: raw frames where zstandard is missing."""
+    try:
+        import zstandard  # noqa: F401
+    except ImportError:
+        return frames.RAW
+    return frames.ZSTD

@@ -1,0 +1,251 @@
+"""One process's part of a reporter: its queue, its sender, and the thread that drives the sender.
+
+A fork gives the child a new outbox. The thread knows the outbox and not the reporter, so a reporter that nobody
+holds any more can be collected; its outbox then sends what it has and ends.
+"""
+
+import copy
+import logging
+import threading
+import time
+from collections import deque
+from typing import Any
+
+from pumpkit.reporter import process
+from pumpkit.reporter.reentrant import Bell
+from pumpkit.reporter.sender import APPEND_TIMEOUT, Sender
+from pumpkit.reporter.settings import Log, Settings
+
+#: Seconds a stop may need beyond its deadline, for the append in flight.
+_GRACE = 0.25
+
+#: Seconds until a thread that could not be started is tried again, and until a turn after a fault of ours.
+_AGAIN = 1.0
+
+#: Seconds between looks: of a flush at its thread, and of a caller who chose to wait at a full queue.
+_LOOK = 0.05
+_LOOK_FOR_ROOM = 0.001
+
+log = logging.getLogger("pumpkit.reporter")
+
+
+class _Ask:
+    """A flush that waits until everything recorded before it has settled."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.target = 0
+
+
+class Outbox:
+    """Takes records; starts no thread and connects to nothing before the first."""
+
+    def __init__(self, settings: Settings, closed: bool = False) -> None:
+        self.queue: deque[Any] = deque()
+        #: While the queue is shorter, records may be appended to it as they come; else `take` has to see to them.
+        self.limit = 0
+        self.closed = closed
+        self.sender = Sender(self.queue, settings, self._open)
+        self._settings = settings
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._start_again = 0.0
+        self._driving = threading.Lock()
+        self._bell = Bell()
+        self._asks: deque[_Ask] = deque()
+        self._stop_at: float | None = None
+
+    def _open(self) -> Log:
+        buffer = self._settings.buffer
+        if buffer is not None and not isinstance(buffer, str):
+            return buffer
+        from pumpkit.buffers.registry import open_buffer  # here, because it loads a driver
+
+        return open_buffer(buffer)
+
+    # Records in ---------------------------------------------------------------------------------------------
+
+    def take(self, record: object) -> None:
+        """Take a record in every case but the common one: the first of a process, a full queue, after a stop."""
+        settings = self._settings
+        if not settings.enabled:
+            return
+        stop_at = self._stop_at
+        if self.closed or (stop_at is not None and time.monotonic() >= stop_at):
+            self.sender.unsent.add()
+            return
+        if settings.copy:
+            record = _copied(record)
+        if stop_at is not None:  # the process ends, and an exit handler of the application records something
+            self.queue.append(record)
+            if not self._alive:
+                self._drive_here(stop_at)
+            return
+        self._start()
+        if len(self.queue) < settings.records_buffer_size:
+            self.queue.append(record)
+        else:
+            self._overflow(record)
+
+    def _overflow(self, record: object) -> None:
+        match self._settings.overflow:
+            case "drop-oldest":
+                try:
+                    self.queue.popleft()
+                except IndexError:  # the thread was faster
+                    pass
+                else:
+                    self.sender.full.add()
+                self.queue.append(record)
+                return
+            case "block" if not self._is_mine:
+                deadline = time.monotonic() + self._settings.block_timeout
+                self._bell.ring()
+                while time.monotonic() < deadline:
+                    time.sleep(_LOOK_FOR_ROOM)
+                    if len(self.queue) < self._settings.records_buffer_size:
+                        self.queue.append(record)
+                        return
+        self.sender.full.add()
+
+    # The thread ---------------------------------------------------------------------------------------------
+
+    @property
+    def _alive(self) -> bool:
+        thread = self._thread
+        return thread is not None and thread.is_alive()
+
+    @property
+    def _is_mine(self) -> bool:
+        return self._thread is threading.current_thread()
+
+    def _start(self) -> bool:
+        """Start the thread unless it runs; return whether it does. Never waits: another caller may be at it."""
+        if self._alive:
+            return True
+        if time.monotonic() < self._start_again or not self._starting.acquire(blocking=False):
+            return False
+        try:
+            process.expect_exit(self)
+            thread = threading.Thread(target=self._run, name="pumpkit-reporter", daemon=True)
+            thread.start()
+            self._thread = thread
+            if not self._settings.copy:
+                self.limit = self._settings.records_buffer_size
+            if self.closed or self._stop_at is not None:  # meanwhile
+                self.limit = 0
+        except RuntimeError:  # no more threads, or the interpreter is ending: a flush or the stop sends what waits
+            self._start_again = time.monotonic() + _AGAIN
+        finally:
+            self._starting.release()
+        return self._alive
+
+    def flush(self, timeout: float) -> None:
+        """Wait until everything recorded so far has settled, `timeout` seconds at most."""
+        deadline = time.monotonic() + timeout
+        if self.sender.in_memory == 0 or self._is_mine:
+            return
+        ask = _Ask()
+        self._asks.append(ask)
+        while not ask.done.is_set() and (left := deadline - time.monotonic()) > 0:
+            if not self._start() and self._drive_here(deadline):
+                break
+            self._bell.ring()
+            ask.done.wait(min(left, _LOOK))
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Send what waits, for `timeout` seconds (by default `exit_timeout`), and end. Does not wait; see `join`."""
+        if self._stop_at is None:
+            self._stop_at = time.monotonic() + (self._settings.exit_timeout if timeout is None else timeout)
+        self.limit = 0
+        self._bell.ring()
+
+    def join(self) -> None:
+        """Wait until a stop comes to its end. What a missing thread has left is sent by the calling one."""
+        if self._stop_at is None:
+            return
+        thread = self._thread
+        if thread is not None and not self._is_mine:
+            thread.join(max(0.0, self._stop_at + _GRACE - time.monotonic()))
+        if not self._alive and not self.sender.idle:
+            self._drive_here(self._stop_at)
+
+    def left(self) -> str | None:
+        """Return what a stop left unsent, in words, None if nothing."""
+        pending, drops = self.sender.in_memory, self.sender.drops()
+        if not pending and not drops.get("unsent"):
+            return None
+        why = f" ({self.sender.trouble})" if self.sender.trouble else ""
+        dropped = ", ".join(f"{cause} {total}" for cause, total in drops.items()) or "none"
+        return f"{pending} records could not be sent before the process ended{why}; dropped: {dropped}"
+
+    # Driving the sender -------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        with self._driving:
+            self._drive(None)
+
+    def _drive_here(self, deadline: float) -> bool:
+        """Send what waits by the calling thread; return False if another thread is at it."""
+        if not self._driving.acquire(blocking=False):
+            return False
+        try:
+            self._drive(deadline)
+        finally:
+            self._driving.release()
+        return True
+
+    def _drive(self, until: float | None) -> None:
+        """Send until told to stop; with `until`, until then at most and only while something waits."""
+        asks: list[_Ask] = []
+        ending = False
+        while True:
+            deadline = self._stop_at if until is None else until
+            if self._take_asks(asks) or (deadline is not None and not ending):
+                self.sender.retry_now()
+            ending = deadline is not None
+            pause = self._turn(ending or bool(asks), _append_timeout(deadline))
+            asks = [ask for ask in asks if not self._answer(ask)]
+            if deadline is not None and (self.sender.idle or time.monotonic() >= deadline):
+                break
+            self._bell.wait(pause if deadline is None else max(0.0, min(pause, deadline - time.monotonic())))
+        for ask in asks:
+            ask.done.set()
+        if self._stop_at is not None:
+            self.sender.finish(_append_timeout(deadline))
+            process.forget(self)
+
+    def _turn(self, hurry: bool, timeout: float) -> float:
+        try:
+            return self.sender.turn(hurry, timeout)
+        except Exception:  # a fault of ours must not end the thread: everything would be dropped from then on
+            log.exception("sending records failed unexpectedly; trying again")
+            return _AGAIN
+
+    def _take_asks(self, asks: list[_Ask]) -> bool:
+        """Take new flushes up. Each waits for what is in the queue now, and so for all that was recorded before it."""
+        new = False
+        while self._asks:
+            ask = self._asks.popleft()
+            ask.target = self.sender.taken + len(self.queue)
+            asks.append(ask)
+            new = True
+        return new
+
+    def _answer(self, ask: _Ask) -> bool:
+        """Tell a flush whose records have settled; return whether they have."""
+        if self.sender.settled >= ask.target or self.sender.idle:
+            ask.done.set()
+        return ask.done.is_set()
+
+
+def _append_timeout(deadline: float | None) -> float:
+    """Return the seconds one append may take; a little even after the deadline."""
+    return APPEND_TIMEOUT if deadline is None else max(0.05, min(APPEND_TIMEOUT, deadline - time.monotonic()))
+
+
+def _copied(record: object) -> object:
+    try:
+        return copy.copy(record)
+    except Exception:  # packing will say what is wrong with it
+        return record

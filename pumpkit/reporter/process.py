@@ -1,0 +1,161 @@
+"""What a process does to reporters: it forks, it ends, it is told to end.
+
+Nothing here keeps a reporter alive. Handlers that a fork hook registers do not run in a `multiprocessing` child, so
+exit handlers are registered anew by the first record of every process.
+"""
+
+import atexit
+import contextlib
+import importlib
+import os
+import signal
+import sys
+import threading
+import weakref
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Never, Protocol
+
+if TYPE_CHECKING:
+    from pumpkit.reporter.outbox import Outbox
+
+#: Seconds that a fork waits for an append in flight. In a buffer's C code a lock may be held that the child would
+#: inherit locked; a commit takes milliseconds, and a buffer that hangs must not stop the application from forking.
+_FORK_PATIENCE = 0.25
+
+
+class Forked(Protocol):
+    """What has to begin anew in the child of a fork."""
+
+    def renew(self) -> None:
+        """Begin anew, as the child that nothing was recorded in."""
+
+
+_to_renew: "weakref.WeakValueDictionary[int, Forked]" = weakref.WeakValueDictionary()
+_outboxes: dict[int, "Outbox"] = {}  # those with a thread, or with records that no thread could be started for
+_held: list[tuple[int, threading.Lock]] = []
+_parked: list[object] = []
+_exit_expected = False
+
+
+def watch(forked: Forked) -> None:
+    """Renew this in every child, for as long as it lives."""
+    _to_renew[id(forked)] = forked
+
+
+def expect_exit(outbox: "Outbox") -> None:
+    """Empty this outbox when the process ends."""
+    global _exit_expected
+    _outboxes[id(outbox)] = outbox
+    if _exit_expected:
+        return
+    _exit_expected = True
+    atexit.unregister(_at_exit)
+    atexit.register(_at_exit)
+    util: Any = sys.modules.get("multiprocessing.util")
+    if util is not None:  # perhaps in a child of multiprocessing, which before Python 3.13 runs these only
+        util.Finalize(None, _at_exit, exitpriority=-1000)
+
+
+def forget(outbox: "Outbox") -> None:
+    """An outbox has come to its end."""
+    _outboxes.pop(id(outbox), None)
+
+
+# Fork -------------------------------------------------------------------------------------------------------
+
+
+def _before_fork() -> None:
+    for outbox in list(_outboxes.values()):
+        lock = outbox.sender.calls
+        if lock.acquire(timeout=_FORK_PATIENCE):
+            _held.append((threading.get_ident(), lock))
+
+
+def _after_fork_in_parent() -> None:
+    for entry in [entry for entry in _held if entry[0] == threading.get_ident()]:
+        with contextlib.suppress(ValueError):  # a signal handler that forked was here before
+            _held.remove(entry)
+            entry[1].release()
+
+
+def _after_fork_in_child() -> None:
+    global _exit_expected
+    _exit_expected = False
+    _held.clear()
+    # The parent's connections: to use or even to close one here could take the parent's locks away.
+    _parked.extend(_outboxes.values())
+    _outboxes.clear()
+    for reference in _to_renew.valuerefs():
+        forked = reference()
+        if forked is not None:
+            forked.renew()
+
+
+def _follow_uwsgi() -> None:
+    """uWSGI forks in C, where Python's hooks are not called; it has one of its own."""
+    try:
+        uwsgi: Any = importlib.import_module("uwsgi")
+    except ImportError:
+        return
+    previous = getattr(uwsgi, "post_fork_hook", None)
+
+    def after_fork() -> None:
+        if previous is not None:
+            previous()
+        _after_fork_in_child()
+
+    uwsgi.post_fork_hook = after_fork
+
+
+# The end ----------------------------------------------------------------------------------------------------
+
+
+def _at_exit() -> None:
+    """Send what waits, and say in one line what could not be sent. Runs twice in some processes."""
+    outboxes = list(_outboxes.values())
+    try:
+        for outbox in outboxes:
+            outbox.stop()
+        for outbox in outboxes:
+            outbox.join()
+    finally:
+        left = [line for outbox in outboxes if (line := outbox.left())]
+        if left:
+            with contextlib.suppress(Exception):  # no stderr, or a closed one
+                print("pumpkit:", "; ".join(left), file=sys.stderr, flush=True)
+
+
+def stop_on_sigterm() -> None:
+    """Let SIGTERM end the program in order: handlers of `atexit` run, so reporters send what they have.
+
+    By default SIGTERM kills a Python program at once, and what is in memory is lost. This installs a handler that calls
+    the previous one, if it is a Python function, and then raises `SystemExit(143)` in the main thread. Servers that
+    handle SIGTERM themselves (gunicorn, uvicorn, Celery) do not need it.
+
+    Raises RuntimeError outside the main thread, or if SIGTERM is handled by code that is not Python.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("stop_on_sigterm() must be called in the main thread: only there can signals be handled")
+    previous = signal.getsignal(signal.SIGTERM)
+    if isinstance(previous, _Terminator):
+        return
+    if previous is None:
+        raise RuntimeError("SIGTERM is handled by code that is not Python; that code has to end the program in order")
+    signal.signal(signal.SIGTERM, _Terminator(previous))
+
+
+class _Terminator:
+    """The handler of SIGTERM that `stop_on_sigterm` installs."""
+
+    def __init__(self, previous: Any) -> None:
+        self.previous = previous
+
+    def __call__(self, number: int, frame: FrameType | None) -> Never:
+        if callable(self.previous):
+            self.previous(number, frame)
+        raise SystemExit(128 + number)
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+atexit.register(_at_exit)
+_follow_uwsgi()

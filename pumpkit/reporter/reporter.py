@@ -1,0 +1,163 @@
+"""The reporter: what an application calls."""
+
+import logging
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from pumpkit.reporter import process
+from pumpkit.reporter.outbox import Outbox
+from pumpkit.reporter.settings import Log, Overflow, Settings
+from pumpkit.values import MAX_RECORD
+
+log = logging.getLogger("pumpkit.reporter")
+
+
+class FlushResult(NamedTuple):
+    """Records of this process since its reporter began: confirmed by the buffer, still in memory, dropped."""
+
+    sent: int
+    pending: int
+    dropped: int
+
+
+class ReporterStats(NamedTuple):
+    """The state of a reporter in this process.
+
+    `producer` is what its records are numbered under (32 hex digits), None before the first frame. `sent`, `pending`
+    and `drops` (by cause: full, unpackable, too-large, unsent) count records since then. `frames` and `frame_bytes` are
+    packed and not confirmed; `trouble` is why the buffer does not take them.
+    """
+
+    producer: str | None
+    sent: int
+    pending: int
+    drops: dict[str, int]
+    frames: int
+    frame_bytes: int
+    trouble: str | None
+
+
+class Reporter:
+    """Takes records in memory and sends them to a buffer in the background.
+
+    A record is any mapping, attrs class or dataclass with str keys. Hand it over and do not change it afterwards. It is
+    safe in the buffer about `flush_interval` seconds later; what is in memory is lost if the process is killed.
+
+    buffer: URL of the buffer; None for `$PUMPKIT_BUFFER`, else the default file in the XDG state directory. Or an open
+        Buffer, which stays yours to close; a forked child cannot use it and counts its records as `unsent`.
+    source: name of the service, up to 64 characters; pumps can select on it.
+    enabled: False makes `record` do nothing.
+    records_buffer_size: records that may wait in memory before they are packed.
+    buffer_bytes: bytes of packed frames that may wait for the buffer. While there are more, packing stops.
+    flush_interval: seconds after which waiting records are sent, however few they are.
+    pool_size: for those who know it from the original. One thread sends for a process; more is ignored with a warning,
+        because they would share one interpreter lock and one order of records.
+    overflow: what to do with a record when `records_buffer_size` wait: "drop-newest" drops it, "drop-oldest" drops the
+        oldest that waits, "block" waits up to `block_timeout` seconds for room and then drops it. Drops are counted.
+    omit_detailed: True blanks the fields `policies` and `deciders` before they leave the process.
+    max_record_bytes: bytes of one packed record; larger ones are dropped as `too-large`.
+    exit_timeout: seconds that the end of the program, or `close`, may take to send what waits.
+    copy: True copies each record (one level deep) when it is handed over, for callers who change it afterwards.
+    common: fields of every record, such as host and version; a record's own fields win.
+
+    The thread and the connection are started by the first record of a process, so a reporter may be made in a master
+    that forks. Raises ValueError for a wrong argument.
+    """
+
+    def __init__(
+        self,
+        buffer: str | Log | None = None,
+        *,
+        source: str = "",
+        enabled: bool = True,
+        records_buffer_size: int = 10_000,
+        buffer_bytes: int = 64 << 20,
+        flush_interval: float = 0.2,
+        pool_size: int = 1,
+        overflow: Overflow = "drop-newest",
+        block_timeout: float = 0.05,
+        omit_detailed: bool = False,
+        max_record_bytes: int = MAX_RECORD,
+        exit_timeout: float = 2.0,
+        copy: bool = False,
+        common: Mapping[str, Any] | None = None,
+    ) -> None:
+        arguments = {name: value for name, value in locals().items() if name != "self"}
+        self._set_up(Settings(**arguments).checked())
+        process.watch(self)
+
+    def _set_up(self, settings: Settings) -> None:
+        self._settings = settings
+        self._outbox = Outbox(settings)
+        if not settings.enabled:
+            self.record = _ignore  # type: ignore[method-assign]
+
+    def record(self, record: object) -> None:
+        """Take a record. Never raises, and never waits (unless `overflow` is "block").
+
+        It may be called from any thread, signal handler, finalizer, exit handler or log handler.
+        """
+        outbox = self._outbox
+        if len(outbox.queue) < outbox.limit:
+            outbox.queue.append(record)
+        else:
+            outbox.take(record)
+
+    def flush(self, timeout: float = 5.0) -> FlushResult:
+        """Wait until everything recorded before this call is confirmed or dropped, `timeout` seconds at most."""
+        self._outbox.flush(timeout)
+        return self._result()
+
+    def close(self, timeout: float | None = None) -> FlushResult:
+        """Send what waits, for `timeout` seconds at most (by default `exit_timeout`), and end.
+
+        Records that come afterwards are counted as `unsent`. Harmless when repeated.
+        """
+        first = not self._outbox.closed
+        self._outbox.closed = True
+        self._outbox.stop(timeout)
+        self._outbox.join()
+        result = self._result()
+        if first and result.pending:
+            log.error("closed: %s", self._outbox.left())
+        return result
+
+    def stats(self) -> ReporterStats:
+        """Return the state of this reporter in this process."""
+        sender = self._outbox.sender
+        return ReporterStats(
+            producer=sender.producer.hex() if sender.producer else None,
+            sent=sender.confirmed,
+            pending=sender.in_memory,
+            drops=sender.drops(),
+            frames=len(sender.pending),
+            frame_bytes=sender.pending_bytes,
+            trouble=sender.trouble,
+        )
+
+    def renew(self) -> None:
+        """Begin anew in the child of a fork: what waits is the parent's, and so are its connection and its thread."""
+        usable = self._settings.buffer is None or isinstance(self._settings.buffer, str)
+        self._outbox = Outbox(self._settings, closed=self._outbox.closed or not usable)
+
+    def _result(self) -> FlushResult:
+        sender = self._outbox.sender
+        return FlushResult(sender.confirmed, sender.in_memory, sum(sender.drops().values()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        outbox = getattr(self, "_outbox", None)  # arguments were refused
+        if outbox is not None:
+            outbox.stop()
+
+
+def _ignore(record: object) -> None:
+    """Take a record of a reporter that is not enabled."""

@@ -1,0 +1,289 @@
+"""From frames to the buffer: what sends, repeats, backs off and says so. Used by one thread at a time, starts none.
+
+One append is in flight, and the same bytes are repeated until it is answered: the buffer knows what it has, so a
+lost answer doubles nothing.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pumpkit.errors import BufferConfigError, BufferFull, BufferUnavailable
+from pumpkit.frames import MAX_RECORDS
+from pumpkit.reporter.framer import SLICE, Frame, Framer, best_codec
+from pumpkit.reporter.reentrant import Tally
+from pumpkit.reporter.settings import Log, Settings
+
+if TYPE_CHECKING:
+    from pumpkit.buffers.base import Gap
+
+#: Seconds that one append may take. The queue is not emptied meanwhile.
+APPEND_TIMEOUT = 1.0
+
+#: Frames and bytes that one append carries at most.
+_APPEND_FRAMES = 16
+_APPEND_BYTES = 4 << 20
+
+#: Seconds between looks at the queue, while it is filling fast and while it is not.
+_BUSY = 0.005
+_IDLE = 0.05
+
+#: Seconds to the next attempt: the first, the longest, and while the buffer cannot work as configured.
+_FIRST_RETRY = 0.1
+_LONGEST_RETRY = 5.0
+_CONFIG_RETRY = 30.0
+
+#: Failures in a row after which the connection is made anew.
+_RECONNECT_AFTER = 3
+
+#: Seconds without a drop after which dropping is over.
+_CALM = 30.0
+
+log = logging.getLogger("pumpkit.reporter")
+
+
+class Sender:
+    """Sends what is in a queue. `open_log` connects to the buffer; `clock` returns seconds that only go forward."""
+
+    def __init__(
+        self,
+        queue: deque[Any],
+        settings: Settings,
+        open_log: Callable[[], Log],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.queue = queue
+        #: Records dropped by the application side: the queue was full, or the reporter was stopped.
+        self.full = Tally()
+        self.unsent = Tally()
+        #: Held while the thread is in foreign code (imports, the buffer), which may hold locks that a fork would copy.
+        self.calls = threading.Lock()
+        self.confirmed = 0
+        #: Frames that were packed and not confirmed, oldest first.
+        self.pending: deque[Frame] = deque()
+        self.pending_bytes = 0
+        #: Why the buffer does not take frames now; None while it does.
+        self.trouble: str | None = None
+        self._settings = settings
+        self._open_log = open_log
+        self._clock = clock
+        self._log: Log | None = None
+        self._framer: Framer | None = None
+        self._frame_size = max(1, min(MAX_RECORDS, settings.records_buffer_size // 2))
+        self._since = self._added = 0.0  # nothing in the queue is older; when the last frame was made
+        self._poll = _IDLE
+        self._failures = 0
+        self._kind = ""
+        self._down_since = 0.0
+        self._retry_at = clock()
+        self._accept_gap = False
+        self._dropped = 0
+        self._drops_until: float | None = None
+
+    # What became of records ---------------------------------------------------------------------------------
+
+    @property
+    def producer(self) -> bytes | None:
+        """The producer that the frames are numbered under, None before the first."""
+        return self._framer.producer if self._framer else None
+
+    @property
+    def taken(self) -> int:
+        """How many records were taken from the queue."""
+        return self._framer.taken if self._framer else 0
+
+    @property
+    def settled(self) -> int:
+        """How many of the taken records are confirmed or rejected. They settle in order."""
+        return self.confirmed + (sum(self._framer.rejected.values()) if self._framer else 0)
+
+    @property
+    def in_memory(self) -> int:
+        """How many records are neither confirmed nor dropped."""
+        return len(self.queue) + self.taken - self.settled
+
+    def drops(self) -> dict[str, int]:
+        """Return how many records were dropped since the producer began, by cause."""
+        rejected = self._framer.rejected if self._framer else {}
+        totals = {"full": self.full.read(), "unsent": self.unsent.read(), **rejected}
+        return {cause: total for cause, total in totals.items() if total}
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is left to pack or to send."""
+        return not (self.queue or self.pending or (self._framer and self._framer.waiting))
+
+    # Sending ------------------------------------------------------------------------------------------------
+
+    def turn(self, hurry: bool = False, timeout: float = APPEND_TIMEOUT) -> float:
+        """Pack what is due, or all in a hurry; append once; return the seconds until the next turn.
+
+        `timeout` is in seconds, for the append.
+        """
+        now = self._clock()
+        before = self.taken
+        self._pack(now, hurry)
+        if self.pending and now >= self._retry_at:
+            self._append(timeout)
+        self._watch_drops(now)
+        return self._pause(self.taken - before)
+
+    def retry_now(self) -> None:
+        """Make the next turn try, however long the pause was to be."""
+        self._retry_at = self._clock()
+
+    def finish(self, timeout: float) -> None:
+        """Tell the buffer of drops it does not know of, with a frame without records; then disconnect."""
+        framer = self._framer
+        if not self.pending and self.drops() != (framer.told if framer else {}):
+            self._add(self._ready().drops_frame(self.drops()))
+            self._append(timeout)
+        self._disconnect()
+
+    def _ready(self) -> Framer:
+        if self._framer is None:
+            with self.calls:
+                codec = best_codec()
+            self._framer = Framer(self.queue, self._settings, codec)
+            self._since = self._added = self._clock()
+        return self._framer
+
+    def _pack(self, now: float, hurry: bool) -> None:
+        """Move records into frames while these are due and there is room for them."""
+        framer = self._ready()
+        interval = self._settings.flush_interval
+        due = hurry or (not self.pending and now - self._since >= interval)
+        goal = framer.taken + len(self.queue) if due else 0  # what comes meanwhile waits for its own time
+        if not framer.waiting:
+            self._since = now
+        for _ in range(_APPEND_FRAMES):
+            if not self._room or (framer.framed >= goal and framer.waiting < self._frame_size):
+                break
+            frame = framer.next_frame(self.drops())
+            if frame is None:  # all of them were rejected
+                break
+            self._add(frame)
+            self._since = now
+        if not self.pending and (hurry or now - self._added >= interval) and self.drops() != framer.told:
+            self._add(framer.drops_frame(self.drops()))
+
+    @property
+    def _room(self) -> bool:
+        return self.pending_bytes < self._settings.buffer_bytes
+
+    def _add(self, frame: Frame) -> None:
+        self._added = self._clock()
+        self.pending.append(frame)
+        self.pending_bytes += len(frame.data)
+
+    def _append(self, timeout: float) -> None:
+        frames: list[Frame] = []
+        size = 0
+        for frame in self.pending:
+            size += len(frame.data)
+            if frames and (len(frames) == _APPEND_FRAMES or size > _APPEND_BYTES):
+                break
+            frames.append(frame)
+        try:
+            with self.calls:
+                if self._log is None:
+                    self._log = self._open_log()
+                data = [frame.data for frame in frames]
+                gap = self._log.append(data, accept_gap=self._accept_gap, timeout=timeout)
+        except Exception as error:  # whatever a driver raises, the frames are kept and repeated
+            self._failed(error)
+        else:
+            self._answered(frames, gap)
+
+    def _answered(self, frames: list[Frame], gap: "Gap | None") -> None:
+        self._accept_gap = False
+        if gap is None:
+            stored = len(frames)
+        else:
+            stored = sum(frame.first < gap.next_seq for frame in frames)
+            if not stored:  # what it misses was confirmed and let go: go on without
+                missing = frames[0].first - gap.next_seq
+                log.error("the buffer has lost %d records that it had confirmed; was it recreated?", missing)
+                self._accept_gap = True
+        for _ in range(stored):
+            frame = self.pending.popleft()
+            self.pending_bytes -= len(frame.data)
+            self.confirmed += frame.total
+        if self.trouble is not None:
+            log.warning("the buffer takes records again, after %.1f s", self._clock() - self._down_since)
+        self.trouble = None
+        self._failures = 0
+        self._retry_at = self._clock()
+
+    def _failed(self, error: Exception) -> None:
+        now = self._clock()
+        kind = _kind(error)
+        if self.trouble is None:
+            self._down_since = now
+        if self.trouble is None or kind != self._kind:
+            log.error("%s: %s (records are kept in memory, up to the bounds)", kind, error)
+        self._kind = kind
+        self.trouble = f"{kind}: {error}"
+        self._failures += 1
+        pause = min(_LONGEST_RETRY, _FIRST_RETRY * 2 ** min(self._failures - 1, 10))
+        if isinstance(error, BufferConfigError):
+            pause = _CONFIG_RETRY
+        self._retry_at = now + pause * random.uniform(0.5, 1.0)
+        if self._failures % _RECONNECT_AFTER == 0:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        """Close the connection; the next append opens another. A Buffer that was given stays its giver's."""
+        connection, self._log = self._log, None
+        if connection is None or connection is self._settings.buffer:
+            return
+        try:
+            with self.calls:
+                connection.close()
+        except Exception as error:
+            log.error("closing the buffer: %s: %s", type(error).__name__, error)
+
+    # Pace ---------------------------------------------------------------------------------------------------
+
+    def _pause(self, packed: int) -> float:
+        now = self._clock()
+        waiting = self._ready().waiting
+        if (self.pending and now >= self._retry_at) or (waiting >= self._frame_size and self._room):
+            return 0.0
+        idle = max(_BUSY, min(_IDLE, self._settings.flush_interval))
+        self._poll = _BUSY if packed >= SLICE else min(2 * self._poll, idle)
+        pause = self._poll
+        if self.pending:
+            pause = min(pause, self._retry_at - now)
+        elif waiting:
+            pause = min(pause, self._since + self._settings.flush_interval - now)
+        return max(pause, 0.0)
+
+    def _watch_drops(self, now: float) -> None:
+        """Log when records begin to be dropped for want of room, and when that is over."""
+        dropped = self.full.read()
+        if dropped > self._dropped:
+            if self._drops_until is None:
+                most, policy = self._settings.records_buffer_size, self._settings.overflow
+                log.error("more than %d records wait: dropping and counting (overflow=%r)", most, policy)
+            self._drops_until = now + _CALM
+        elif self._drops_until is not None and now >= self._drops_until:
+            log.warning("records are not dropped any more; %d were so far", dropped)
+            self._drops_until = None
+        self._dropped = dropped
+
+
+def _kind(error: Exception) -> str:
+    """Return which trouble it is; a new line is logged only when this changes."""
+    match error:
+        case BufferConfigError():
+            return "the buffer cannot work as configured"
+        case BufferFull():
+            return "the buffer is full"
+        case BufferUnavailable():
+            return "the buffer is away"
+    return f"the buffer raised {type(error).__name__}"

@@ -1,0 +1,123 @@
+"""The settings of a reporter, checked."""
+
+import math
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypedDict, get_args
+
+import msgpack
+
+from pumpkit.errors import Unpackable
+from pumpkit.frames import MAX_SOURCE
+from pumpkit.values import MAX_RECORD, RecordPacker, as_map
+
+if TYPE_CHECKING:
+    from pumpkit.buffers.base import Gap
+
+Overflow = Literal["drop-newest", "drop-oldest", "block"]
+
+#: Bytes that the fields common to every record may take in the header of a frame.
+MAX_COMMON = 64 << 10
+
+
+class Log(Protocol):
+    """What a reporter needs of a buffer; see `pumpkit.buffers.base.Buffer`."""
+
+    def append(self, frames: list[bytes], *, accept_gap: bool = False, timeout: float = 5.0) -> "Gap | None":
+        """Store frames of one producer; durable on return."""
+
+    def close(self) -> None:
+        """Close connections."""
+
+
+class Options(TypedDict, total=False):
+    """The arguments of `Reporter`, as `configure` takes them."""
+
+    buffer: str | Log | None
+    source: str
+    enabled: bool
+    records_buffer_size: int
+    buffer_bytes: int
+    flush_interval: float
+    pool_size: int
+    overflow: Overflow
+    block_timeout: float
+    omit_detailed: bool
+    max_record_bytes: int
+    exit_timeout: float
+    copy: bool
+    common: Mapping[str, Any] | None
+
+
+class Settings(NamedTuple):
+    """The arguments of `Reporter`, with their defaults; `checked` refuses wrong ones."""
+
+    buffer: str | Log | None = None
+    source: str = ""
+    enabled: bool = True
+    records_buffer_size: int = 10_000
+    buffer_bytes: int = 64 << 20
+    flush_interval: float = 0.2
+    pool_size: int = 1
+    overflow: Overflow = "drop-newest"
+    block_timeout: float = 0.05
+    omit_detailed: bool = False
+    max_record_bytes: int = MAX_RECORD
+    exit_timeout: float = 2.0
+    copy: bool = False
+    common: Mapping[str, Any] | None = None
+
+    def checked(self) -> "Settings":
+        """Return the settings as they will be used. Raises ValueError naming the argument and what it may be."""
+        for name in ("enabled", "omit_detailed", "copy"):
+            _check(name, getattr(self, name), isinstance(getattr(self, name), bool), "True or False")
+        for name in ("records_buffer_size", "buffer_bytes", "pool_size", "max_record_bytes"):
+            _check(name, getattr(self, name), _is_int(getattr(self, name), 1), "a whole number, 1 or more")
+        for name in ("flush_interval", "block_timeout", "exit_timeout"):
+            _check(name, getattr(self, name), _is_seconds(getattr(self, name)), "seconds, 0 or more")
+        good = self.buffer is None or (isinstance(self.buffer, str) and ":" in self.buffer) or _is_log(self.buffer)
+        _check("buffer", self.buffer, good, "a URL such as 'sqlite:////var/lib/app/buffer.db', a Buffer, or None")
+        good = isinstance(self.source, str) and len(self.source) <= MAX_SOURCE
+        _check("source", self.source, good, f"a name of up to {MAX_SOURCE} characters")
+        _check("overflow", self.overflow, self.overflow in get_args(Overflow), f"one of {get_args(Overflow)}")
+        _check("max_record_bytes", self.max_record_bytes, self.max_record_bytes <= MAX_RECORD, f"at most {MAX_RECORD}")
+        if self.pool_size > 1:
+            warnings.warn(
+                f"pool_size={self.pool_size}: one thread sends for this process; more would share the same interpreter"
+                " lock and one order of records, so they would not be faster. Leave pool_size out.",
+                stacklevel=4,
+            )
+        return self._replace(common=_common(self.common))
+
+
+def _check(name: str, value: object, good: bool, wanted: str) -> None:
+    if not good:
+        raise ValueError(f"{name}={value!r:.200}: it must be {wanted}")
+
+
+def _is_int(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
+def _is_log(value: object) -> bool:
+    return callable(getattr(value, "append", None)) and callable(getattr(value, "close", None))
+
+
+def _common(common: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the common fields as they are read back from the wire."""
+    if common is None:
+        return None
+    try:
+        fields = as_map(common)
+    except Unpackable as error:
+        raise ValueError(f"common={common!r:.200}: {error}") from error
+    _check("common", common, all(isinstance(name, str) for name in fields), "a mapping with str keys")
+    packed = RecordPacker(MAX_COMMON).pack([fields])
+    if packed.rejected:
+        raise ValueError(f"common={common!r:.200}: {packed.rejected[0]}")
+    decoded: dict[str, Any] = msgpack.unpackb(packed.runs[0][0], timestamp=3, unicode_errors="surrogatepass")
+    return decoded
