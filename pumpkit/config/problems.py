@@ -1,6 +1,5 @@
 """What is wrong in a configuration: every problem with file, line, key path and what to do."""
 
-import json
 from collections.abc import Iterable, Sequence
 
 import attrs
@@ -8,11 +7,14 @@ import attrs
 from pumpkit.errors import ConfigError
 
 
+def printable(text: str) -> str:
+    """Return text on one line: a line break, a control character or half a surrogate pair as its escape."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def join(path: str, key: str | int) -> str:
     """Return the key path of an entry of the mapping or list at `path`. Keys are spelled as the file spells them."""
-    spelled = str(key)
-    if not spelled.isprintable() or not spelled:  # a line break or half a surrogate pair would garble the message
-        spelled = json.dumps(spelled)
+    spelled = printable(str(key)) or '""'
     return f"{path}.{spelled}" if path else spelled
 
 
@@ -37,7 +39,7 @@ class Problem:
     """One thing that is wrong: `path` is the key path, `text` says what and what to do about it."""
 
     path: str
-    text: str
+    text: str = attrs.field(converter=printable)
     file: str = ""
     line: int | None = None
 

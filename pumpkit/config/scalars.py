@@ -63,18 +63,15 @@ def boolean(value: Any) -> bool:
 
 def whole(value: Any) -> int:
     """A 64-bit int, or one in decimal digits."""
-    if isinstance(value, str) and _WHOLE.fullmatch(value):
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and _fits(value):
-        return value
+    found = int(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else value
+    if isinstance(found, int) and not isinstance(found, bool) and _fits(found):
+        return found
     raise must_be("a whole number", value)
 
 
 def number(value: Any) -> float:
     """A finite float, an int, or either in decimal digits."""
-    found = value
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        found = float(value)
+    found = float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
     if isinstance(found, int) and not isinstance(found, bool) and _fits(found):
         return float(found)
     if isinstance(found, float) and math.isfinite(found):
@@ -169,7 +166,7 @@ def mapping(value: Any, read: Callable[[Any], T]) -> dict[str, T]:
     findings = []
     for key, child in value.items():
         if not isinstance(key, str):
-            findings.append((show(key), "is no text; quote the key"))
+            findings.append((show(key), "is a key, and keys are text; quote it"))
             continue
         try:
             found[key] = read(child)

@@ -32,6 +32,7 @@ def structure(values: Any, cls: type[T], where: Where, path: str, base: Path) ->
 
     Raises ConfigInvalid with every problem, TypeError if the class itself cannot hold settings.
     """
+    keys(cls)  # any other class would be taken for a value
     try:
         made: T = converter(base).structure(values, cls)
     except Refused as error:
