@@ -1,0 +1,84 @@
+"""Directives that write reference pages from the code itself, so that they cannot differ from it."""
+
+import re
+from collections.abc import Iterator
+from importlib import import_module
+
+import click
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from pumpkit.config import Config, Setting, describe
+
+
+class Settings(SphinxDirective):
+    """`{settings} PATH`: the keys of the configuration right below a key path; without one, those at the top."""
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        path = self.arguments[0] if self.arguments else ""
+        settings = [one for one in describe(Config) if one.key.rpartition(".")[0] == path]
+        if not settings:
+            raise self.error(f"the configuration has no key below {path!r}")
+        return self.parse_text_to_nodes("\n".join(line for one in settings for line in entry(one)))
+
+
+def entry(setting: Setting) -> Iterator[str]:
+    """Yield the lines of one key, as MyST."""
+    yield f":::{{confval}} {setting.key}"
+    yield f":type: {setting.type}"
+    if setting.default:
+        yield f":default: `{setting.default}`"
+    yield ""
+    yield setting.about
+    yield ":::"
+    yield ""
+
+
+class Commands(SphinxDirective):
+    """`{commands} module:program`: what `--help` prints, for a command and everything below it, each in a section."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        module, _, name = self.arguments[0].partition(":")
+        program: click.Command = getattr(import_module(module), name)
+        return [self.section(path, text) for path, text in helps(program, "pumpkit")]
+
+    def section(self, path: str, text: str) -> nodes.section:
+        section = nodes.section("", nodes.title("", "", nodes.literal("", path)), ids=[path.replace(" ", "-")])
+        self.state.document.note_explicit_target(section)
+        section["names"] = [path]
+        section += nodes.literal_block("", text, language="text")
+        return section
+
+
+def helps(command: click.Command, path: str, parent: click.Context | None = None) -> Iterator[tuple[str, str]]:
+    """Yield each command's path and help text, 100 columns wide."""
+    context = click.Context(command, info_name=path.rpartition(" ")[2], parent=parent, max_content_width=100)
+    context.terminal_width = 100
+    yield path, command.get_help(context)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            if below and not below.hidden:
+                yield from helps(below, f"{path} {name}", context)
+
+
+def arguments_as_definitions(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Make definition lists, in a docstring's lines, of arguments written as `name: text` with indented lines below."""
+    spread: list[str] = []
+    for line in lines:
+        argument = re.match(r"([a-z_]+): (.+)", line)
+        spread += ["", f"`{argument[1]}`", f"    {argument[2]}"] if argument else [line]
+    lines[:] = spread
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the directives."""
+    app.connect("autodoc-process-docstring", arguments_as_definitions)
+    app.add_directive("settings", Settings)
+    app.add_directive("commands", Commands)
+    return {"parallel_read_safe": True}
