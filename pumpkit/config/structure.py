@@ -237,5 +237,6 @@ class _Maker:
 
 
 def _hide(value: Filled, text: str) -> str:
-    """Return a validator's words with the source of a filled-in value in place of the value."""
-    return re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", lambda _: value.source, text) if value else text
+    """Return a validator's words without what was filled in: its source in place of all of it, `***` of each word."""
+    words = "|".join(map(re.escape, [value, *re.findall(r"\w+", value)]))
+    return re.sub(rf"(?<!\w)({words})(?!\w)", lambda found: value.source if found[0] == value else "***", text)
