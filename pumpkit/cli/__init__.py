@@ -5,7 +5,8 @@
 
 import difflib
 import importlib
-from typing import NoReturn
+import io
+import sys
 
 import click
 from click.shell_completion import CompletionItem
@@ -119,7 +120,9 @@ def program() -> None:
     """
 
 
-def main() -> NoReturn:
-    """Run the program `pumpkit` with the arguments of the process."""
+def main() -> None:
+    """Run the program `pumpkit` with the arguments of the process, and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the locale cannot write is no reason to fail
     program(prog_name="pumpkit")
-    raise SystemExit(0)

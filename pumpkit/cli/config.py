@@ -36,12 +36,12 @@ def init(path: Path, force: bool) -> None:
     if str(path) == "-":
         click.echo(sample(), nl=False)
         return
+    if path.exists() and not force:
+        raise click.UsageError(f"{path} exists; --force overwrites it")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w" if force else "x", encoding="utf-8") as file:
             file.write(sample())
-    except FileExistsError as error:
-        raise click.UsageError(f"{path} exists; --force overwrites it") from error
     except OSError as error:
         raise click.UsageError(f"{path} cannot be written: {error.strerror}") from error
     say(f"wrote {path}; next: `pumpkit check -c {path}`, then `pumpkit run -c {path}`")

@@ -5,7 +5,7 @@ import re
 import click
 
 from pumpkit.cli.output import Column, note, print_json, print_table, say
-from pumpkit.cli.target import PumpName, Target, buffer_options, pass_target, unknown_pump
+from pumpkit.cli.target import PumpName, Target, buffer_options, cursors, pass_target
 from pumpkit.cli.text import ago, number, plural
 from pumpkit.config import ConfigInvalid
 
@@ -49,11 +49,11 @@ def ls(target: Target, as_json: bool) -> None:
     """List the cursors: where each pump is, and what became of its records."""
     configured = _configured(target)
     with target.buffer() as buffer:
-        cursors = sorted(buffer.stats().cursors.values())
+        found = sorted(cursors(buffer).values())
     if as_json:
-        print_json([cursor._asdict() | {"configured": _is_in(configured, cursor.pump)} for cursor in cursors])
+        print_json([cursor._asdict() | {"configured": _is_in(configured, cursor.pump)} for cursor in found])
         return
-    if not cursors:
+    if not found:
         say("no cursors: `pumpkit run` never ran on this buffer")
         return
     rows = [
@@ -65,7 +65,7 @@ def ls(target: Target, as_json: bool) -> None:
             *map(number, (cursor.lag, cursor.delivered, cursor.filtered, cursor.dead, cursor.skipped)),
             ago(cursor.oldest_ms / 1000) if cursor.oldest_ms else "",
         ]
-        for cursor in cursors
+        for cursor in found
     ]
     print_table(_COLUMNS, rows)
 
@@ -82,10 +82,7 @@ def drop(target: Target, yes: bool, pump: str) -> None:
     name begins anew.
     """
     with target.buffer() as buffer:
-        cursors = buffer.stats().cursors
-        if pump not in cursors:
-            raise unknown_pump(pump, cursors)
-        cursor = cursors[pump]
+        cursor = cursors(buffer, pump)[pump]
         waits = plural(cursor.lag, "record")
         if not yes:
             click.confirm(
@@ -113,9 +110,7 @@ def rename(target: Target, pump: str, new: str) -> None:
             f"{new!r} is not a pump name: a to z, 0 to 9, then also `_ . -`, at most 63", param_hint="NEW"
         )
     with target.buffer() as buffer:
-        cursors = buffer.stats().cursors
-        if pump not in cursors:
-            raise unknown_pump(pump, cursors)
+        cursors(buffer, pump)
         try:
             buffer.rename_cursor(pump, new)
         except ValueError as error:

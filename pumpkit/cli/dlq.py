@@ -10,7 +10,7 @@ from pumpkit.buffers.base import DeadLetter, Mark
 from pumpkit.cli import letters
 from pumpkit.cli.observe import pump_trouble
 from pumpkit.cli.output import Column, print_json, print_table, say, warn
-from pumpkit.cli.target import PumpName, Target, buffer_options, pass_target, unknown_pump
+from pumpkit.cli.target import PumpName, Target, buffer_options, cursors, pass_target
 from pumpkit.cli.text import moment, plural
 
 KINDS = ("rejected", "unknown", "timeout", "crash", "filter", "bad-frame")
@@ -154,10 +154,8 @@ def purge(
 
 def _found(buffer: Buffer, pump: str | None, kind: str | None = None) -> Iterable[tuple[str, DeadLetter]]:
     """Yield the dead letters of one pump, or of all, with the pump's name."""
-    cursors = buffer.stats().cursors
-    if pump is not None and pump not in cursors:
-        raise unknown_pump(pump, cursors)
-    for name in [pump] if pump is not None else sorted(cursors):
+    known = cursors(buffer, *([] if pump is None else [pump]))
+    for name in sorted(known) if pump is None else [pump]:
         for letter in letters.every(buffer, name, kind):
             yield name, letter
 

@@ -3,7 +3,7 @@
 import click
 
 from pumpkit.cli.output import say
-from pumpkit.cli.target import PumpName, Target, buffer_options, pass_target, unknown_pump
+from pumpkit.cli.target import PumpName, Target, buffer_options, cursors, pass_target
 
 _EPILOG = """\b
 Examples:
@@ -23,10 +23,7 @@ def command(target: Target, pumps: tuple[str, ...]) -> None:
     required pump that is paused for long fills the buffer up to its cap.
     """
     with target.buffer() as buffer:
-        cursors = buffer.stats().cursors
-        for pump in pumps:
-            if pump not in cursors:
-                raise unknown_pump(pump, cursors)
+        cursors(buffer, *pumps)
         for pump in pumps:
             buffer.set_wanted(pump, "pause")
             say(f"{pump}: paused; `pumpkit resume {pump}` goes on")

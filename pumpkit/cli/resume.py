@@ -4,7 +4,7 @@ import click
 
 from pumpkit.cli.observe import pump_trouble
 from pumpkit.cli.output import say, warn
-from pumpkit.cli.target import PumpName, Target, buffer_options, pass_target, unknown_pump
+from pumpkit.cli.target import PumpName, Target, buffer_options, cursors, pass_target
 from pumpkit.cli.text import plural
 
 _EPILOG = """\b
@@ -23,13 +23,10 @@ def command(target: Target, pumps: tuple[str, ...]) -> None:
     They go on where they stopped.
     """
     with target.buffer() as buffer:
-        cursors = buffer.stats().cursors
-        for pump in pumps:
-            if pump not in cursors:
-                raise unknown_pump(pump, cursors)
+        known = cursors(buffer, *pumps)
         for pump in pumps:
             buffer.set_wanted(pump, "run")
-            say(f"{pump}: resumed, with {plural(cursors[pump].lag, 'record')} waiting")
+            say(f"{pump}: resumed, with {plural(known[pump].lag, 'record')} waiting")
             trouble = pump_trouble(target, buffer, pump)
             if trouble:
                 warn(f"{pump}: nothing happens yet: {trouble}")

@@ -69,7 +69,14 @@ Exits with 69 if the buffer cannot be opened.
 @click.command(epilog=_EPILOG)
 @buffer_options
 @click.option("-w", "--watch", is_flag=True, help="Follow until interrupted: one table, or one document each time.")
-@click.option("--interval", type=click.FloatRange(min=0.1), default=1.0, show_default=True, metavar="SECONDS")
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.1),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often --watch looks.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The runner's /status.json, or what can be known without one.")
 @pass_target
 def command(target: Target, watch: bool, interval: float, as_json: bool) -> None:

@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
-    from pumpkit.buffers.base import Buffer
+    from pumpkit.buffers.base import Buffer, CursorStats
     from pumpkit.config import Config
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -124,14 +124,19 @@ def _registered(target: Target) -> Iterable[str]:
         return buffer.stats().cursors
 
 
-def unknown_pump(name: str, known: Iterable[str]) -> click.UsageError:
-    """Return the error for a pump that the buffer does not know, with the nearest one that it does."""
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, 1)
+def cursors(buffer: "Buffer", *pumps: str) -> dict[str, "CursorStats"]:
+    """Return every pump's place in the buffer. Raises UsageError, with the nearest name, if one of `pumps` has none."""
+    known = buffer.stats().cursors
+    for pump in pumps:
+        if pump not in known:
+            raise click.UsageError(f"the buffer knows no pump {pump!r}{_nearest(pump, sorted(known))}")
+    return known
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
     if near:
-        hint = f"; did you mean {near[0]!r}?"
-    elif names:
-        hint = f"; it knows: {', '.join(names)}"
-    else:
-        hint = "; it knows none yet, because `pumpkit run` never ran on it"
-    return click.UsageError(f"the buffer knows no pump {name!r}{hint}")
+        return f"; did you mean {near[0]!r}?"
+    if known:
+        return f"; it knows: {', '.join(known)}"
+    return "; it knows none yet, because `pumpkit run` never ran on it"

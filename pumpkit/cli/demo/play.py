@@ -1,6 +1,7 @@
-"""`pumpkit demo`: the whole way of a record, with the real parts, in a folder of its own."""
+"""The command: records, runs the pumps until nothing waits, and shows the account."""
 
 import itertools
+import os
 import shutil
 import signal
 import time
@@ -13,10 +14,10 @@ import click
 
 from pumpkit.buffers import Buffer, open_buffer
 from pumpkit.buffers.base import BufferStats
-from pumpkit.cli.demo_ledger import Account, settle
-from pumpkit.cli.demo_progress import Progress, passed, progress
-from pumpkit.cli.demo_records import decisions
-from pumpkit.cli.demo_stage import PUMPS, Runner, Stage
+from pumpkit.cli.demo.ledger import Account, settle
+from pumpkit.cli.demo.progress import Progress, passed, progress
+from pumpkit.cli.demo.records import decisions
+from pumpkit.cli.demo.stage import PUMPS, Runner, Stage
 from pumpkit.cli.failures import fail
 from pumpkit.cli.output import Cell, Column, note, on_terminal, print_json, print_pairs, print_table, say
 from pumpkit.cli.text import number, plural, safe
@@ -94,6 +95,7 @@ def command(
     stage = Stage(folder)
     stage.prepare()
     with _interruptible(), closing(open_buffer(stage.url)) as buffer:
+        _stop_earlier_runner(buffer)
         before = buffer.stats()
         with progress(plan.records, before) as bars:
             recorded = Performance(stage, plan, buffer, bars).run()
@@ -128,6 +130,20 @@ def _interruptible() -> Iterator[None]:
         raise click.exceptions.Exit(130) from None
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _stop_earlier_runner(buffer: Buffer) -> None:
+    """Stop the runner that a demonstration left behind when it was killed: the folder, and so the runner, are ours."""
+    runner = buffer.runner()
+    if runner is None:
+        return
+    os.kill(int(runner["pid"]), signal.SIGTERM)
+    until = time.monotonic() + PATIENCE
+    while buffer.runner() is not None:
+        if time.monotonic() > until:
+            raise Unavailable(f"the runner of an earlier demo, pid {runner['pid']}, does not stop")
+        time.sleep(LOOK)
+    note(f"the runner of an earlier demo, pid {runner['pid']}, was still there; stopped it")
 
 
 class Performance:
