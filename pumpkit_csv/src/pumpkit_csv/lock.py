@@ -31,10 +31,10 @@ class DirectoryLock:
     _key: tuple[int, int]
 
     @classmethod
-    def take(cls, directory: Path, patience: float = PATIENCE) -> "DirectoryLock":
-        """Lock a directory, waiting `patience` seconds. Raises ConfigError that names the holder, or OSError."""
+    def take(cls, directory: Path) -> "DirectoryLock":
+        """Lock a directory, with some patience. Raises ConfigError that names the holder, or OSError."""
         path = directory / NAME
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + PATIENCE
         while True:
             lock, holder = cls._try(path)
             if lock is not None:

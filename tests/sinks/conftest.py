@@ -1,0 +1,72 @@
+"""CSV sinks opened as a pump opens them, and their files read as a user reads them."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pumpkit.config import Meta, PumpConfig
+from pumpkit.errors import PartialWrite
+from pumpkit.plugins import Sink
+
+
+class CsvWorld:
+    """A folder with one `csv-dir`, the sinks that write to it, and what is in it."""
+
+    producer = "0190f0b0c0de7000800000000000000a"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.dir = folder / "out"
+        self.sinks: list[Sink] = []
+
+    def open(self, **meta: Any) -> Sink:
+        """Open the pump `audit`; `meta` may name another directory."""
+        sink = Sink.open(PumpConfig(name="audit", type="csv"), Meta({"csv-dir": str(self.dir), **meta}))
+        sink.init()
+        self.sinks.append(sink)
+        return sink
+
+    def close(self, sink: Sink) -> None:
+        """Close a sink as a worker does when it stops."""
+        self.sinks.remove(sink)
+        sink.close()
+
+    def ids(self, first: int, count: int, producer: str = producer) -> list[str]:
+        """Return record ids in a row."""
+        return [f"{producer}-{n}" for n in range(first, first + count)]
+
+    def write(self, sink: Sink, records: list[dict[Any, Any]], first: int = 0, late: bool = False) -> dict[int, str]:
+        """Write records whose ids begin with sequence `first`; return what was rejected."""
+        try:
+            sink.write([dict(record) for record in records], self.ids(first, len(records)), 10.0, late)
+        except PartialWrite as verdict:
+            return verdict.rejected
+        return {}
+
+    def files(self) -> list[str]:
+        """Return the names of the CSV files in order of their numbers."""
+        return sorted((path.name for path in self.dir.glob("*.csv*")), key=lambda name: name.split("-")[-1])
+
+    def tables(self) -> list[list[list[str]]]:
+        """Return each file as the csv module reads it."""
+        tables = []
+        for name in self.files():
+            with (self.dir / name).open(newline="", encoding="utf-8") as file:
+                tables.append(list(csv.reader(file)))
+        return tables
+
+    def rows(self) -> list[list[str]]:
+        """Return the rows of all files, without the headers."""
+        return [row for table in self.tables() for row in table[1:]]
+
+
+@pytest.fixture
+def csv_world(tmp_path: Path) -> Iterator[CsvWorld]:
+    """A world of CSV files; what is still open at the end is closed."""
+    world = CsvWorld(tmp_path)
+    yield world
+    for sink in world.sinks:
+        sink.close()
