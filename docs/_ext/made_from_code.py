@@ -56,9 +56,9 @@ class Commands(SphinxDirective):
 
 
 def helps(command: click.Command, path: str, parent: click.Context | None = None) -> Iterator[tuple[str, str]]:
-    """Yield each command's path and help text, 100 columns wide."""
-    context = click.Context(command, info_name=path.rpartition(" ")[2], parent=parent, max_content_width=100)
-    context.terminal_width = 100
+    """Yield each command's path and help text, as wide as a page."""
+    name = path.rpartition(" ")[2]
+    context = click.Context(command, parent, name, terminal_width=86, **command.context_settings)
     yield path, command.get_help(context)
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
