@@ -1,5 +1,6 @@
 """Directives that write reference pages from the code itself, so that they cannot differ from it."""
 
+import inspect
 import re
 from collections.abc import Iterator
 from importlib import import_module
@@ -67,6 +68,17 @@ def helps(command: click.Command, path: str, parent: click.Context | None = None
                 yield from helps(below, f"{path} {name}", context)
 
 
+class Tables(SphinxDirective):
+    """`{tables} module:KIND`: the tables of one kind of SQLite file, as they are created."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        module, _, name = self.arguments[0].partition(":")
+        schema: str = getattr(import_module(module), name).schema
+        return [nodes.literal_block("", inspect.cleandoc(schema), language="sql")]
+
+
 def arguments_as_definitions(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Make definition lists, in a docstring's lines, of arguments written as `name: text` with indented lines below."""
     spread: list[str] = []
@@ -81,4 +93,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", arguments_as_definitions)
     app.add_directive("settings", Settings)
     app.add_directive("commands", Commands)
+    app.add_directive("tables", Tables)
     return {"parallel_read_safe": True}

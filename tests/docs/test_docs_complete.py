@@ -3,13 +3,18 @@
 import ast
 import inspect
 import re
+import urllib.request
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import pumpkit
+from pumpkit.buffers.base import BufferStats, CursorStats
 from pumpkit.config import Config, describe
+from pumpkit.health import HealthServer
 from pumpkit.hookspecs import PluginSpecs, SinkSpecs
+from pumpkit.status import PumpStatus, State, Status
 
 HOOKS = {
     name: list(inspect.signature(function).parameters)[1:]
@@ -55,6 +60,30 @@ def test_every_exit_code_is_in_the_reference(root: Path) -> None:
     }
     assert len(named) == 3
     assert documented == named | {0, 1, 2, 130}
+
+
+def test_every_metric_is_in_the_reference(root: Path) -> None:
+    """What a runner's /metrics shows, for one pump and a buffer, are the metrics of the reference."""
+    cursor = CursorStats("audit", 1, 0, 1, 0, 0, 0, 0, 0, None, "run", 0, 0)
+    stats = BufferStats("id", "file", 1, 2, 1, 1, 0, {"full": 1}, [], {"audit": cursor})
+    status = Status(buffer=stats, pumps={"audit": PumpStatus("audit", cursor=cursor)})
+    server = HealthServer("127.0.0.1:0", "healthz", lambda: status, lambda: True)
+    try:
+        with urllib.request.urlopen(f"http://{server.address}/metrics", timeout=10) as answer:
+            shown = set(re.findall(r"^# TYPE (\w+) ", answer.read().decode(), re.MULTILINE))
+    finally:
+        server.close()
+    page = (root / "docs/reference/health.md").read_text()
+    assert {name.removesuffix("_total") for name in shown} == {
+        name.removesuffix("_total") for name in re.findall(r"`(pumpkit_\w+)", page)
+    }
+
+
+def test_every_state_is_in_the_reference(root: Path) -> None:
+    """The states that the runner's table knows are those of the reference."""
+    table = (root / "docs/reference/health.md").read_text().partition("## States of a pump")[2]
+    first_cells = " ".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE))
+    assert sorted(re.findall(r"`(\w+)`", first_cells)) == sorted(get_args(State))
 
 
 def test_every_public_name_is_in_the_reference(root: Path) -> None:
