@@ -9,7 +9,7 @@ The ledger, which balances for every pump at every moment and after any kill:
     stored since it began = delivered + filtered + dead + skipped + lag
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 #: A place in the log: larger is later. Gaps mean nothing.
@@ -187,8 +187,12 @@ class Buffer(Protocol):
     def trim(self) -> int:
         """Delete a small slice of frames that every registered cursor has passed; return how many frames."""
 
-    def skip_target(self, pump: str, free_bytes: int) -> Position | None:
-        """Return how far this pump would have to move for about `free_bytes` to become trimmable; None if no use."""
+    def skip_target(self, pump: str, free_bytes: int, others: Collection[str] = ()) -> Position | None:
+        """Return how far this pump would have to move for about `free_bytes` to become trimmable; None if no use.
+
+        `others` are pumps that are going to be moved as well: those not named hold the log where they are, and a
+        pump that is ahead of the place where room is needed need not move. Raises KeyError.
+        """
 
     def set_max_bytes(self, max_bytes: int) -> None:
         """Set the size cap, in bytes, for every connection to this buffer."""
