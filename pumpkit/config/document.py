@@ -125,7 +125,7 @@ class _Builder:
         found: dict[str, Any] = {}
         while not isinstance(event := next(self.events), MappingEndEvent):
             event = self._key(event)
-            key, line = str(event.value), _line(event)
+            key, line = _paired(event.value), _line(event)
             below = join(path, key)
             if key in found:
                 first = self.lines[below]
@@ -160,13 +160,20 @@ class _Builder:
         return found
 
     def _scalar(self, event: ScalarEvent, path: str) -> Any:
-        if event.style:
-            return event.value
+        text = _paired(event.value)
         try:
-            return resolve(event.value)
+            text.encode()
+            return text if event.style else resolve(text)
+        except UnicodeEncodeError:
+            self.findings.append((path, "has half a surrogate pair, which is no character; write the whole pair"))
         except ValueError as error:
             self.findings.append((path, str(error)))
-            return None
+        return None
+
+
+def _paired(text: str) -> str:
+    """Return text with the two halves of a character, which JSON writes as two escapes, made one."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 def _line(event: Event) -> int:

@@ -101,6 +101,14 @@ def test_a_key_given_twice_is_found_with_both_lines():
     ]
 
 
+def test_escapes_are_read_as_json_writes_them():
+    """Two escapes make a character beyond the basic plane; half of one is found, in a value and in a key."""
+    document = parse(rb"""{"a": "\ud83d\ude00 \u00e9 \U0001F600", "b": "x\ud83d", "c\ude00": 1}""")
+    assert document.values["a"] == "😀 é 😀"
+    half = "has half a surrogate pair, which is no character; write the whole pair"
+    assert dict(reversed(document.findings)) == {"b": half, "c\\ude00": half}
+
+
 @pytest.mark.parametrize("key", ["200", "true", "null", "1.5"])
 def test_a_key_that_is_not_text_is_found(key):
     """Keys are text, so that settings can travel as JSON."""

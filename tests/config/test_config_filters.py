@@ -23,7 +23,11 @@ def filters_of(config_of):
         ("{usernames: colin}", {"username": ["colin"]}, {}),
         ("{skip_usernames: [colin]}", {}, {"username": ["colin"]}),
         ("{skip-usernames: [colin]}", {}, {"username": ["colin"]}),
-        ("{api_ids: [a], org-ids: [o], response_codes: [200]}", {"api_id": ["a"], "org_id": ["o"], "response_code": [200]}, {}),
+        (
+            "{api_ids: [a], org-ids: [o], response_codes: [200]}",
+            {"api_id": ["a"], "org_id": ["o"], "response_code": [200]},
+            {},
+        ),
         (
             "{skip_api_ids: [a], skip-org-ids: [o], skip_response_codes: [200, 204]}",
             {},
@@ -33,7 +37,7 @@ def filters_of(config_of):
         ("{usernames: [], skip_usernames: []}", {}, {}),
         ("{include: {effect: deny}, usernames: [a]}", {"effect": ["deny"], "username": ["a"]}, {}),
     ],
-)  # fmt: skip
+)
 def test_filters(filters_of, text, include, exclude):
     """A single value stands for a list of one; the originals' lists become include and exclude, empty ones nothing."""
     found = filters_of(text)

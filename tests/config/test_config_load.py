@@ -27,7 +27,7 @@ def test_a_missing_or_unreadable_file_is_a_problem(tmp_path):
         f"{tmp_path}/none.yaml: cannot be read: No such file or directory;"
         " `pumpkit config init` writes one to start from"
     )
-    with pytest.raises(ConfigInvalid, match="cannot be read: Is a directory$"):
+    with pytest.raises(ConfigInvalid, match=r"cannot be read: Is a directory$"):
         load(tmp_path)
 
 

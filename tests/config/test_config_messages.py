@@ -4,6 +4,9 @@ import pytest
 
 PUMPS = "pumps: {audit: {type: csv}}\n"
 ADD_ONE = "add one, such as `audit: {type: csv, meta: {csv-dir: ./analytics-data}}`"
+ADDRESS = "must be host:port with a port up to 65535, such as 127.0.0.1:7070 or [::1]:7070"
+URL_PATH = "must be a path of letters, digits, `-`, `.`, `_`, `~` and `/`, such as healthz"
+OTHER_PATH = "must be another path: livez, readyz, metrics, status.json are served anyway"
 
 
 def test_everything_is_said_at_once(problems_of):
@@ -34,7 +37,7 @@ pumps:
 """
     assert problems_of(text) == [
         "pumpkit.yaml:1: health-check-addres: unknown key; did you mean health-check-address?",
-        "pumpkit.yaml:2: health-check-path: must be another path: livez, readyz, metrics, status.json are served anyway",
+        f"pumpkit.yaml:2: health-check-path: {OTHER_PATH}",
         "pumpkit.yaml:3: buffer: needs three slashes before a relative path and four before an absolute one:"
         " sqlite:///buffer.db",
         "pumpkit.yaml:4: inputs: this version of pumpkit does not support this key yet; remove it",
@@ -67,35 +70,52 @@ pumps:
         (b"\xef\xbb\xbf", "pumpkit.yaml: is empty; `pumpkit config init` writes a configuration to start from"),
         ("- pumps\n", "pumpkit.yaml: must hold keys such as `pumps:`, not a list"),
         ("pumps\n", 'pumpkit.yaml: must hold keys such as `pumps:`, not "pumps"'),
-        ("a: [\n", "pumpkit.yaml:2: is not YAML: expected the node content, but found '<stream end>';"
-            " while parsing a flow node"),
+        (
+            "a: [\n",
+            "pumpkit.yaml:2: is not YAML: expected the node content, but found '<stream end>';"
+            " while parsing a flow node",
+        ),
         ("health-check-address: null\n", f"pumpkit.yaml: pumps: no pump is configured; {ADD_ONE}"),
         ("pumps:\n", f"pumpkit.yaml:1: pumps: no pump is configured; {ADD_ONE}"),
         ("pumps: {}\n", f"pumpkit.yaml:1: pumps: no pump is configured; {ADD_ONE}"),
         ("pumps: [csv]\n", "pumpkit.yaml:1: pumps: must be a mapping (lines of `key: value`), not a list"),
         ("pumps: csv\n", 'pumpkit.yaml:1: pumps: must be a mapping (lines of `key: value`), not "csv"'),
         ("pumps:\n  csv:\n", "pumpkit.yaml:2: pumps.csv: must be a mapping (lines of `key: value`), not null"),
-        ("pumps:\n  csv: {enabled: false}\n",
-            f"pumpkit.yaml:1: pumps: no pump is enabled; set `enabled: true` in one, or {ADD_ONE}"),
+        (
+            "pumps:\n  csv: {enabled: false}\n",
+            f"pumpkit.yaml:1: pumps: no pump is enabled; set `enabled: true` in one, or {ADD_ONE}",
+        ),
         ("slot: a\n" + PUMPS, "pumpkit.yaml:1: slot: this version of pumpkit does not support this key yet; remove it"),
-        ("buffer: {shards: 2}\n" + PUMPS,
-            "pumpkit.yaml:1: buffer.shards: this version of pumpkit does not support this key yet; remove it"),
-        ("pumps: {csv: {workers: 2}}\n",
-            "pumpkit.yaml:1: pumps.csv.workers: this version of pumpkit does not support this key yet; remove it"),
+        (
+            "buffer: {shards: 2}\n" + PUMPS,
+            "pumpkit.yaml:1: buffer.shards: this version of pumpkit does not support this key yet; remove it",
+        ),
+        (
+            "pumps: {csv: {workers: 2}}\n",
+            "pumpkit.yaml:1: pumps.csv.workers: this version of pumpkit does not support this key yet; remove it",
+        ),
         ("pumps: {csv: {}}\npump: 1\n", "pumpkit.yaml:2: pump: unknown key; did you mean pumps?"),
-        ("purge-delay: 1\npurge_delay: 1\n" + PUMPS,
-            "pumpkit.yaml:2: purge_delay: stands here twice, also as purge-delay; keep one of them"),
-        ("redis: {addr: x}\npurge-delay: 10\npumps: {csv: {}}\nhealth-check-x: 1\n",
+        (
+            "purge-delay: 1\npurge_delay: 1\n" + PUMPS,
+            "pumpkit.yaml:2: purge_delay: stands here twice, also as purge-delay; keep one of them",
+        ),
+        (
+            "redis: {addr: x}\npurge-delay: 10\npumps: {csv: {}}\nhealth-check-x: 1\n",
             "pumpkit.yaml:1: redis: is a setting of the Go original, whose files this version does not read yet;"
-            " `pumpkit config init` writes a configuration to start from"),
-        ('{"analytics_storage_config": {"type": "redis"}, "pumps": {}}',
+            " `pumpkit config init` writes a configuration to start from",
+        ),
+        (
+            '{"analytics_storage_config": {"type": "redis"}, "pumps": {}}',
             "pumpkit.yaml:1: analytics_storage_config: is a setting of the Go original, whose files this version does"
-            " not read yet; `pumpkit config init` writes a configuration to start from"),
-        ("buffer: sqlite:///x.db\nredis: {}\n" + PUMPS,
+            " not read yet; `pumpkit config init` writes a configuration to start from",
+        ),
+        (
+            "buffer: sqlite:///x.db\nredis: {}\n" + PUMPS,
             "pumpkit.yaml:2: redis: unknown key; known here are: buffer, purge-delay, health-check-address,"
-            " health-check-path, omit-detailed-recording, detail-fields, shutdown-grace, log, pumps"),
+            " health-check-path, omit-detailed-recording, detail-fields, shutdown-grace, log, pumps",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_is_no_configuration(problems_of, text, problem):
     """One problem each, with what to do."""
     assert problems_of(text) == [problem]
@@ -111,17 +131,20 @@ def test_names_of_pumps(problems_of, name):
 @pytest.mark.parametrize(
     ("key", "problem"),
     [
-        ("health-check-address: localhost", "must be host:port with a port up to 65535, such as 127.0.0.1:7070 or [::1]:7070"),
-        ("health-check-address: 'localhost:'", "must be host:port with a port up to 65535, such as 127.0.0.1:7070 or [::1]:7070"),
-        ("health-check-address: localhost:65536", "must be host:port with a port up to 65535, such as 127.0.0.1:7070 or [::1]:7070"),
+        ("health-check-address: localhost", ADDRESS),
+        ("health-check-address: 'localhost:'", ADDRESS),
+        ("health-check-address: localhost:65536", ADDRESS),
         ("health-check-address: 7070", 'must be text, not 7070; quote it: "7070"'),
         ("health-check-address: ::1:7070", "an IPv6 address stands in brackets, as in [::1]:7070"),
-        ("health-check-address: ':7070'", "has no host; 127.0.0.1 serves this machine only, 0.0.0.0 every network it is in"),
+        (
+            "health-check-address: ':7070'",
+            "has no host; 127.0.0.1 serves this machine only, 0.0.0.0 every network it is in",
+        ),
         ("health-check-address: '[x]:1'", "has no IPv6 address in its brackets; write it as in [::1]:7070"),
         ("health-check-address: 'a b:1'", "'a b' is no host name or address"),
-        ("health-check-path: ''", "must be a path of letters, digits, `-`, `.`, `_`, `~` and `/`, such as healthz"),
-        ("health-check-path: a?b", "must be a path of letters, digits, `-`, `.`, `_`, `~` and `/`, such as healthz"),
-        ("health-check-path: /readyz/", "must be another path: livez, readyz, metrics, status.json are served anyway"),
+        ("health-check-path: ''", URL_PATH),
+        ("health-check-path: a?b", URL_PATH),
+        ("health-check-path: /readyz/", OTHER_PATH),
         ("purge-delay: null", "must be a duration such as 10, 0.2, 200ms, 10s, 5m or 1h, at most a year, not null"),
         ("buffer: buffer.db", "must be a URL such as sqlite:///buffer.db"),
         ("buffer: sqlite:x.db", "must be a URL such as sqlite:///buffer.db"),
@@ -133,7 +156,7 @@ def test_names_of_pumps(problems_of, name):
         ("buffer: {url: x}", "must be a URL such as sqlite:///buffer.db"),
         ("buffer: {max-bytes: 1}", f"must be from {1 << 20} to {1 << 50}, not 1"),
     ],
-)  # fmt: skip
+)
 def test_keys_at_the_top(problems_of, key, problem):
     """A value that no program could use is refused before any starts."""
     [found] = problems_of(f"{key}\n{PUMPS}")
@@ -154,12 +177,14 @@ def test_keys_at_the_top(problems_of, key, problem):
         ("rename-fields: {a: x, b: x}", "rename-fields.b: becomes x, as does a; give it another name"),
         ("rename-fields: {a: ''}", "rename-fields.a: becomes a field without a name; write one"),
         ("fields: [a, b], rename-fields: {a: b}", "rename-fields.a: becomes b, as does b; give it another name"),
-        ("fields: [a], rename-fields: {z: b}",
-            "rename-fields.z: is not in `fields`, so it is never there to be renamed; add it there"),
+        (
+            "fields: [a], rename-fields: {z: b}",
+            "rename-fields.z: is not in `fields`, so it is never there to be renamed; add it there",
+        ),
         ("meta: [a]", "meta: must be a mapping (lines of `key: value`), not a list"),
         ("meta: {a: .inf}", "meta.a: must be a finite number; quote it if it is text"),
     ],
-)  # fmt: skip
+)
 def test_keys_of_a_pump(problems_of, key, problem):
     """Bounds, choices and contradictions."""
     assert problems_of(f"pumps: {{audit: {{{key}}}}}") == [f"pumpkit.yaml:1: pumps.audit.{problem}"]
