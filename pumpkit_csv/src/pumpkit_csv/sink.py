@@ -9,7 +9,7 @@ import attrs
 
 from pumpkit import ByteSize, ConfigError, PartialWrite, PumpConfig, Records, hookimpl, key
 from pumpkit_csv import names
-from pumpkit_csv.disk import verdict
+from pumpkit_csv.disk import make_directory, verdict
 from pumpkit_csv.folder import Folder, Rotate, utc_now
 from pumpkit_csv.lock import DirectoryLock
 from pumpkit_csv.table import Layout, Table
@@ -76,7 +76,7 @@ class CsvSink:
     def init(self, config: PumpConfig) -> None:
         """Make the directory, lock it, and cut off what was never acknowledged."""
         try:
-            self.csv_dir.mkdir(parents=True, exist_ok=True)
+            make_directory(self.csv_dir)
             lock = DirectoryLock.take(self.csv_dir)
             prefix = self.prefix or config.name
             folder = Folder(self.csv_dir, prefix, self.max_bytes, self.rotate, utc_now, lock)
@@ -128,6 +128,7 @@ class CsvSink:
         try:
             folder.finish()
         except (OSError, ConfigError) as error:
-            log.warning("the live file keeps its .part name until the next start: %s", error)
+            reason = verdict(error, self.csv_dir) if isinstance(error, OSError) else error
+            log.warning("the live file keeps its .part name until the next start: %s", reason)
         finally:
             folder.release()
