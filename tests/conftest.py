@@ -6,10 +6,12 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--full`."""
     parser.addoption("--full", action="store_true", help="run the slow tests too: every kill point, whole matrices")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave slow tests out without `--full`."""
     if config.getoption("--full"):
         return
     skip = pytest.mark.skip(reason="slow: runs with --full (make test-full)")
