@@ -101,6 +101,7 @@ def test_show_in_two_pumps(cli: Run, url: str, buffer: Buffer, bury: Bury) -> No
 
     [letter] = bury("audit", {"n": 1})
     with closing(buffer.cursor("search")) as cursor:
+        assert cursor.fetch(10, 1 << 20)[0].position == letter.position
         cursor.commit(letter.position, Counts(dead=1), [letter])
     shown = json.loads(cli("dlq", "show", "-b", url, letter.id, "--json").output)
     assert [document["pump"] for document in shown] == ["audit", "search"]
@@ -149,7 +150,7 @@ def test_replay_says_what_stands_in_the_way(cli: Run, url: str, buffer: Buffer, 
         config = workplace / "pumpkit.yaml"
         config.write_text(f"buffer: {url}\npumps: {{other: {{type: csv, meta: {{csv-dir: x}}}}}}\n")
         assert "has no such pump" in cli("dlq", "replay", letter.id).stderr
-        config.write_text(f"buffer: {url}\npumps: {{audit: {{type: csv, enabled: false, meta: {{csv-dir: x}}}}}}\n")
+        config.write_text(f"buffer: {url}\npumps: {{audit: {{enabled: false}}, other: {{meta: {{csv-dir: x}}}}}}\n")
         assert "the pump is disabled" in cli("dlq", "replay", letter.id).stderr
     finally:
         lock.release()

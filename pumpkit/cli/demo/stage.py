@@ -70,8 +70,8 @@ class Stage:
             runner.stop()
 
     def files(self, pump: str) -> list[Path]:
-        """Return the CSV files of a pump, the oldest first."""
-        return sorted((self.folder / pump).glob("*.csv"), key=lambda file: (file.stat().st_mtime_ns, file.name))
+        """Return the CSV files of a pump, the oldest first; a live one, should there be one, ends in `.part`."""
+        return sorted([*(self.folder / pump).glob("*.csv"), *(self.folder / pump).glob("*.csv.part")])
 
     def rows(self, pump: str) -> int:
         """Return how many records the CSV files of a pump hold, read back."""
