@@ -13,6 +13,7 @@ import attrs
 
 from pumpkit.config.keys import Key, keys
 from pumpkit.config.model import Scalar
+from pumpkit.config.scalars import either
 from pumpkit.config.schema import is_text
 from pumpkit.config.types import ByteSize, Seconds, Secret, format_seconds, format_size
 
@@ -85,17 +86,12 @@ def type_text(kind: Any) -> str:
     if origin is dict:
         return f"mapping of names to {type_text(arguments[1])}" if arguments else "mapping"
     if origin in (typing.Union, types.UnionType):
-        return _either([type_text(member) for member in arguments])
+        return either(list(dict.fromkeys(map(type_text, arguments))))
     if origin is Literal:
-        return _either([value_text(choice) for choice in arguments])
+        return either([value_text(choice) for choice in arguments])
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return _either([value_text(member.value) for member in kind])
+        return either([value_text(member.value) for member in kind])
     return "mapping"
-
-
-def _either(words: list[str]) -> str:
-    words = list(dict.fromkeys(words))
-    return " or ".join((", ".join(words[:-1]), words[-1])) if words[1:] else words[0]
 
 
 def default_text(key: Key) -> str:
@@ -104,13 +100,13 @@ def default_text(key: Key) -> str:
         return ""
     default = key.default()
     kinds = (key.type, *typing.get_args(key.type))
-    if default is None:
-        return "null"
-    if Secret in kinds:
-        return ""
-    if Seconds in kinds:
+    if Secret in kinds or attrs.has(type(default)):
+        return "" if default is not None else "null"
+    if Seconds in kinds and isinstance(default, int | float):
         return format_seconds(default)
-    return format_size(default) if ByteSize in kinds else value_text(default)
+    if ByteSize in kinds and isinstance(default, int):
+        return format_size(default)
+    return value_text(default)
 
 
 def value_text(value: Any) -> str:
@@ -121,7 +117,9 @@ def value_text(value: Any) -> str:
         return "{" + ", ".join(f"{value_text(key)}: {value_text(child)}" for key, child in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(value_text, value)) + "]"
+    if isinstance(value, bytes):
+        return value_text(value.decode("utf-8", "backslashreplace"))
     if isinstance(value, str | Path):
         text = str(value)
         return text if _PLAIN.fullmatch(text) and is_text(text) else json.dumps(text, ensure_ascii=False)
-    return json.dumps(value)
+    return json.dumps(value, default=str)

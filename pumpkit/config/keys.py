@@ -58,8 +58,10 @@ class Key:
         return str(self.attribute.metadata.get("about", ""))
 
     def default(self, instance: object = None) -> Any:
-        """Return its default; `instance` is for a factory that takes one."""
+        """Return its default; `instance` is for a factory that takes one. Raises LookupError if it is required."""
         default: Any = self.attribute.default
+        if default is attrs.NOTHING:
+            raise LookupError(f"{self.name} has no default")
         if not hasattr(default, "takes_self"):
             return default
         return default.factory(instance) if default.takes_self else default.factory()
@@ -77,5 +79,5 @@ def keys(cls: type) -> dict[str, Key]:
     for attribute in attrs.fields(cls):
         if attribute.init and _NO_KEY not in attribute.metadata:
             name = attribute.name.strip("_").replace("_", "-")
-            found[name] = Key(name, attribute, hints.get(attribute.name, Any))
+            found[name] = Key(name, attribute, hints.get(attribute.name, attribute.type or Any))
     return found

@@ -104,8 +104,10 @@ def _names(values: dict[str, Any]) -> list[str]:
 
 
 def _converter(folder: Path) -> Converter:
+    """Return a converter that knows the classes of the file beyond their keys."""
     made = converter(folder)
-    whole_buffer = attrs_hook(BufferConfig, made)
+    whole_buffer = attrs_hook(BufferConfig, made, later=frozenset({"shards"}))
+    pump = attrs_hook(PumpConfig, made, frozenset({"workers"}), "the plugin's own settings go under meta")
 
     def buffer_hook(value: Any, _: Any) -> Any:
         if not isinstance(value, str):
@@ -115,6 +117,8 @@ def _converter(folder: Path) -> Converter:
         except Refused as error:
             raise Refused(*(("", text) for _, text in error.findings)) from None
 
+    made.register_structure_hook(Config, attrs_hook(Config, made, later=frozenset({"inputs", "slot"})))
+    made.register_structure_hook(PumpConfig, pump)
     made.register_structure_hook(BufferConfig, buffer_hook)
     made.register_structure_hook(Filters, lambda value, _: read_filters(value))
     return made

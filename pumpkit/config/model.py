@@ -5,13 +5,13 @@ Lists and maps inside are plain, so that a pump's settings travel to its worker 
 """
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import attrs
 
 from pumpkit.config import rules
 from pumpkit.config.keys import key, no_key
-from pumpkit.config.types import ByteSize, Seconds
+from pumpkit.config.types import ByteSize, Seconds, format_size
 from pumpkit.records import DETAIL_FIELDS
 
 #: Values that a record's field is compared with: text, a number, a boolean or null.
@@ -38,9 +38,6 @@ class Filters:
 @attrs.frozen
 class PumpConfig:
     """One pump: a sink plugin with its own filters, timeout, position in the log and process."""
-
-    not_yet: ClassVar[frozenset[str]] = frozenset({"workers"})
-    advice: ClassVar[str] = "the plugin's own settings go under meta"
 
     name: str = no_key(str)
     type: str = key("", about="The sink plugin, by its entry-point name. Default: the pump's name.")
@@ -74,7 +71,7 @@ class PumpConfig:
     batch_bytes: ByteSize = key(
         ByteSize(4 << 20),
         about="The most stored bytes fetched from the log at a time; one frame is always fetched.",
-        validator=rules.between(1, 1 << 30),
+        validator=rules.between(1, 1 << 30, format_size),
     )
     max_attempts: int = key(
         5,
@@ -98,8 +95,6 @@ class PumpConfig:
 class BufferConfig:
     """The durable log between applications and the runner."""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset({"shards"})
-
     url: str | None = key(
         None,
         about="Where it is, such as sqlite:///buffer.db (three slashes: relative to this file; four: absolute)."
@@ -110,7 +105,7 @@ class BufferConfig:
     max_bytes: ByteSize | None = key(
         None,
         about="The size cap, stored in the buffer and applied by everybody. Default: 1 GiB in a new buffer.",
-        validator=rules.between(1 << 20, 1 << 50),
+        validator=rules.between(1 << 20, 1 << 50, format_size),
     )
 
 
@@ -125,8 +120,6 @@ class LogConfig:
 @attrs.frozen
 class Config:
     """A whole pumpkit.yaml."""
-
-    not_yet: ClassVar[frozenset[str]] = frozenset({"inputs", "slot"})
 
     file: Path = no_key(Path)
     buffer: BufferConfig = key(about="The durable log: a URL, or a mapping.", factory=BufferConfig)

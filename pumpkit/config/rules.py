@@ -21,12 +21,12 @@ Rule = Callable[[Any, "Attribute", Any], None]
 _TAKEN_PATHS = ("livez", "readyz", "metrics", "status.json")
 
 
-def between(low: int, high: int) -> Rule:
-    """A number has bounds, both included; None passes."""
+def between(low: int, high: int, show: Callable[[int], str] = str) -> Rule:
+    """A number has bounds, both included; None passes. `show` writes a number for the message."""
 
     def rule(owner: Any, attribute: "Attribute", value: int | None) -> None:
         if value is not None and not low <= value <= high:
-            raise ValueError(f"must be from {low} to {high}, not {value}")
+            raise ValueError(f"must be from {show(low)} to {show(high)}, not {show(value)}")
 
     return rule
 

@@ -48,6 +48,11 @@ def must_be(what: str, value: Any, hint: str = "") -> Refused:
     return Refused(("", f"must be {what}, not {show(value)}{hint}"))
 
 
+def either(words: list[str]) -> str:
+    """Return words as an enumeration: `a, b or c`."""
+    return " or ".join((", ".join(words[:-1]), words[-1])) if words[1:] else words[0]
+
+
 def _fits(value: int) -> bool:
     return -(1 << 63) <= value < 1 << 63
 

@@ -60,4 +60,4 @@ def _refilled(value: Any, sources: dict[str, str], path: str) -> Any:
         return {key: _refilled(child, sources, join(path, key)) for key, child in value.items()}
     if isinstance(value, list):
         return [_refilled(child, sources, join(path, index)) for index, child in enumerate(value)]
-    return Filled(value, sources[path]) if path in sources else value
+    return Filled(value, sources[path]) if isinstance(value, str) and path in sources else value

@@ -4,11 +4,12 @@ cattrs finds the hook of a type; the hooks are ours. A hook refuses a value by `
 gathers the refusals of all its parts under their keys.
 """
 
+import contextlib
 import difflib
 import re
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -81,7 +82,7 @@ def _exactly(cls: type, read: Callable[[Any], Any]) -> Hook:
         if wanted is cls:
             return read(value)
         if issubclass(wanted, Enum):
-            return _choose(value, {member.value: member for member in wanted})
+            return _choose(value, _members(wanted))
         return _unsupported(wanted)
 
     return hook
@@ -128,37 +129,56 @@ def _union_hook(cls: Any, converter: Converter) -> Hook:
 
 
 def _literal_hook(cls: Any, _: Converter) -> Hook:
-    choices = {choice: choice for choice in typing.get_args(cls)}
+    choices = [(choice.value if isinstance(choice, Enum) else choice, choice) for choice in typing.get_args(cls)]
     return lambda value, _: _choose(value, choices)
 
 
 def _enum_hook(cls: type[Enum], _: Converter) -> Hook:
-    return lambda value, _: _choose(value, {member.value: member for member in cls})
+    return lambda value, _: _choose(value, _members(cls))
 
 
-def _choose(value: Any, choices: dict[Any, Any]) -> Any:
-    for choice, made in choices.items():
-        if choice == value and isinstance(choice, bool) == isinstance(value, bool):
+def _members(cls: type[Enum]) -> list[tuple[Any, Enum]]:
+    return [(member.value, member) for member in cls]
+
+
+def _choose(value: Any, choices: list[tuple[Any, Any]]) -> Any:
+    """Return what belongs to the choice that a value is; a whole number may be in decimal digits."""
+    for choice, made in choices:
+        digits = isinstance(choice, int) and str(choice) == value
+        if (choice == value or digits) and isinstance(choice, bool) == isinstance(value, bool):
             return made
-    shown = [choice if isinstance(choice, str) else scalars.show(choice) for choice in choices]
-    raise scalars.must_be(" or ".join((", ".join(shown[:-1]), shown[-1]) if shown[1:] else shown), value)
+    shown = [choice if isinstance(choice, str) else scalars.show(choice) for choice, _ in choices]
+    raise scalars.must_be(scalars.either(shown), value)
 
 
-def attrs_hook(cls: type, converter: Converter) -> Hook:
-    """Return the hook of an attrs class: kebab-case or snake_case keys, no unknown ones, validators at their keys."""
+def attrs_hook(cls: type, converter: Converter, later: frozenset[str] = frozenset(), advice: str = "") -> Hook:
+    """Return the hook of an attrs class: kebab-case or snake_case keys, no unknown ones, validators at their keys.
+
+    `later` are keys that a later version will know, `advice` is given for a key unlike any that is known.
+    """
     known = keys(cls)
-    return lambda values, _: _Maker(cls, known, converter).make(values)
+    advice = advice or f"known here are: {', '.join(known) or 'none'}"
+
+    def unknown(name: str) -> str:
+        if name in later:
+            return "this version of pumpkit does not support this key yet; remove it"
+        near = difflib.get_close_matches(name.lower(), known, 1)
+        return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; {advice}"
+
+    return lambda values, _: _Maker(cls, known, unknown, converter).make(values)
 
 
 class _Maker:
     """Makes one object of one mapping, gathering findings."""
 
-    def __init__(self, cls: type, known: dict[str, Key], converter: Converter) -> None:
-        self.cls, self.known, self.converter = cls, known, converter
+    def __init__(self, cls: Any, known: dict[str, Key], unknown: Callable[[str], str], converter: Converter) -> None:
+        self.cls, self.known, self.unknown, self.converter = cls, known, unknown, converter
         self.findings: list[Finding] = []
+        self.filled: list[Filled] = []
 
     def make(self, values: Any) -> Any:
         raw = self._sorted_out(scalars.mapping(values, lambda value: value))
+        self.filled = list(_filled(values))
         made = {}
         for name, (spelling, value) in raw.items():
             try:
@@ -166,7 +186,7 @@ class _Maker:
             except Refused as error:
                 self.findings += error.under(join("", spelling))
         self._require(raw)
-        self._validate(raw, made)
+        self._validate({name: join("", spelling) for name, (spelling, _) in raw.items()}, made)
         if not self.findings:
             try:
                 return self.cls(**{self.known[name].argument: value for name, value in made.items()})
@@ -181,62 +201,62 @@ class _Maker:
             name = spelling.replace("_", "-") if "-" not in spelling else spelling
             path = join("", spelling)
             if name not in self.known:
-                self.findings.append((path, self._unknown(name)))
+                self.findings.append((path, self.unknown(name)))
             elif name in raw:
                 self.findings.append((path, f"stands here twice, also as {raw[name][0]}; keep one of them"))
             else:
                 raw[name] = spelling, value
         return raw
 
-    def _unknown(self, name: str) -> str:
-        if name in getattr(self.cls, "not_yet", ()):
-            return "this version of pumpkit does not support this key yet; remove it"
-        near = difflib.get_close_matches(name.lower(), self.known, 1)
-        if near:
-            return f"unknown key; did you mean {near[0]}?"
-        known = f"known here are: {', '.join(self.known)}" if self.known else "there are no keys here"
-        return f"unknown key; {getattr(self.cls, 'advice', known)}"
-
     def _require(self, raw: dict[str, Any]) -> None:
         for name, key in self.known.items():
             if key.required and name not in raw:
                 self.findings.append((name, "is missing" + (f": {key.about}" if key.about else "; add it")))
 
-    def _validate(self, raw: dict[str, tuple[str, Any]], made: dict[str, Any]) -> None:
+    def _validate(self, paths: dict[str, str], made: dict[str, Any]) -> None:
         """Run every validator, where attrs would stop at the first that fails, on an object of what is known so far.
 
-        A validator may look at other attributes; if one of them is missing for a finding of its own, there is
-        nothing to say yet. Attributes with a converter are left to the class.
+        A validator or a default may look at other attributes; if one of these is missing for a finding of its own,
+        there is nothing to say yet. Attributes with a converter are left to the class.
         """
-        probe: Any = object.__new__(self.cls)
+        probe = self.cls.__new__(self.cls)
+        there = {}
         for name, key in self.known.items():
-            if name not in raw and not key.required:
-                made = {**made, name: key.default(probe)}
-            if name in made:
-                object.__setattr__(probe, key.attribute.name, made[name])
+            with contextlib.suppress(Exception):
+                there[name] = made[name] if name in paths else key.default(probe)
+                object.__setattr__(probe, key.attribute.name, there[name])
         for name, key in self.known.items():
-            if name in made and key.attribute.validator and not key.attribute.converter:
-                spelling, value = raw.get(name, (name, None))
-                try:
-                    key.attribute.validator(probe, key.attribute, made[name])
-                except AttributeError:
-                    if not self.findings:
-                        raise
-                except Exception as error:
-                    self._refuse(join("", spelling), error, key.attribute.name, value)
+            if name not in there or not key.attribute.validator or key.attribute.converter:
+                continue
+            try:
+                key.attribute.validator(probe, key.attribute, there[name])
+            except Exception as error:
+                if not (self.findings and isinstance(error, AttributeError)):
+                    self._refuse(paths.get(name, name), error, key.attribute.name)
 
-    def _refuse(self, path: str, error: Exception, attribute: str = "", value: Any = None) -> None:
+    def _refuse(self, path: str, error: Exception, attribute: str = "") -> None:
+        """Add a finding in the words of the class, without what was filled in: that may be a secret."""
         if isinstance(error, Refused):
             self.findings += error.under(path)
             return
-        text = next((arg for arg in error.args if isinstance(arg, str)), "") or type(error).__name__
+        text = next((arg for arg in error.args if isinstance(arg, str)), "")
         text = text.removeprefix(f"'{attribute}' ")  # how the validators of attrs begin
-        if isinstance(value, Filled):
+        if not text or not isinstance(error, ValueError | TypeError):
+            text = f"{type(error).__name__}: {text}".removesuffix(": ")
+        for value in self.filled:
             text = _hide(value, text)
         self.findings.append((path, text))
 
 
+def _filled(value: Any) -> Iterator[Filled]:
+    if isinstance(value, Filled) and value:
+        yield value
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for child in children:
+        yield from _filled(child)
+
+
 def _hide(value: Filled, text: str) -> str:
-    """Return a validator's words without what was filled in: its source in place of all of it, `***` of each word."""
+    """Return text with a value's source in place of the value, and `***` in place of each of its words."""
     words = "|".join(map(re.escape, [value, *re.findall(r"\w+", value)]))
     return re.sub(rf"(?<!\w)({words})(?!\w)", lambda found: value.source if found[0] == value else "***", text)

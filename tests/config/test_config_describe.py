@@ -44,6 +44,10 @@ class Sink:
     plain: dict = attrs.field(factory=dict)  # type: ignore[type-arg]
     either: str | list[int] = "x"
     inner: Inner | None = None
+    outer: Inner | None = attrs.field(factory=lambda: Inner(name="x"))
+    raw: bytes = b"x"
+    pauses: dict[str, Seconds] = attrs.field(factory=dict)
+    sizes: list[ByteSize] = attrs.field(factory=lambda: [ByteSize(1)])
     many: list[Inner] = attrs.field(factory=list)
     next: "Sink | None" = None
     made: int = attrs.field(init=False, default=1)
@@ -67,6 +71,11 @@ def test_a_plugins_settings_in_words():
         Setting("either", "text or list of whole number", "x", "", False, False),
         Setting("inner", "mapping or null", "null", "", False, False),
         Setting("inner.name", "text", "", "What it is called.", True, False),
+        Setting("outer", "mapping or null", "", "", False, False),
+        Setting("outer.name", "text", "", "What it is called.", True, False),
+        Setting("raw", "text", "x", "", False, False),
+        Setting("pauses", "mapping of names to duration", "{}", "", False, False),
+        Setting("sizes", "list of size", "[1]", "", False, False),
         Setting("many", "list of mapping", "[]", "", False, False),
         Setting("many.N.name", "text", "", "What it is called.", True, False),
         Setting("next", "mapping or null", "null", "", False, False),

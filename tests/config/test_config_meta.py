@@ -151,6 +151,55 @@ def test_the_words_of_a_validator_do_not_show_what_was_filled_in():
     ]
 
 
+def test_the_words_of_a_class_do_not_show_what_was_filled_in_below_it():
+    """Not even in a list, or where the attribute beside it is at fault."""
+
+    @attrs.define
+    class Login:
+        names: list[str]
+        password: str
+
+        def __attrs_post_init__(self) -> None:
+            raise ValueError(f"{self.names} with {self.password} cannot log in")
+
+    values = {"names": ["a", Filled("root9", "${ROOT}")], "password": Filled("hunter2", "${PW}")}
+    assert problems(Login, values) == ["pumpkit.yaml:10: pumps.audit.meta: ['a', '${ROOT}'] with ${PW} cannot log in"]
+    empty = {"names": [Filled("", "${ROOT}")], "password": "x"}
+    assert problems(Login, empty) == ["pumpkit.yaml:10: pumps.audit.meta: [''] with x cannot log in"]
+
+
+def test_other_errors_of_a_class_are_problems_with_their_name():
+    """A fault of the class is told where it showed."""
+
+    def broken(self: object, attribute: object, value: int) -> None:
+        raise {1: KeyError("x"), 2: AttributeError("no y"), 3: TypeError("z")}[value]
+
+    cls = attrs.make_class("S", {"n": attrs.field(type=int, validator=broken)})
+    found = [problems(cls, {"n": n})[0].removeprefix("pumpkit.yaml:10: pumps.audit.meta.n: ") for n in (1, 2, 3)]
+    assert found == ["KeyError: x", "AttributeError: no y", "z"]
+
+
+def test_attributes_may_have_any_name():
+    """None is special to the reader."""
+    cls = attrs.make_class("S", ["advice", "not_yet", "later", "keys", "known"])
+    assert problems(cls, {}) == [
+        f"pumpkit.yaml:10: pumps.audit.meta.{name}: is missing; add it"
+        for name in ("advice", "keys", "known", "later", "not-yet")
+    ]
+
+
+def test_an_exception_class_can_be_a_settings_class():
+    """So can any other attrs class that is made in its own way."""
+
+    @attrs.define
+    class Odd(Exception):
+        n: int = attrs.field(validator=attrs.validators.ge(1))
+        twice: int = attrs.field(default=attrs.Factory(lambda self: self.n * 2, takes_self=True))
+
+    assert into(Odd, {"n": 2}).twice == 4
+    assert problems(Odd, {"n": "x"}) == ['pumpkit.yaml:10: pumps.audit.meta.n: must be a whole number, not "x"']
+
+
 def test_a_default_that_takes_the_object_is_seen_by_validators():
     """So is every other default."""
 
