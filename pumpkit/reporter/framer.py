@@ -129,13 +129,14 @@ class Framer:
                 time.sleep(_BREATH)
 
     def _take(self, most: int) -> list[Any]:
-        records = []
+        records: list[Any] = []
+        wanted = min(most, len(self.queue))
+        self.taken += wanted  # before they leave the queue, so that whoever asks never sees less than there is
         try:
-            for _ in range(min(most, len(self.queue))):
+            while len(records) < wanted:
                 records.append(self.queue.popleft())
         except IndexError:  # an overflowing application thread dropped the oldest meanwhile
-            pass
-        self.taken += len(records)
+            self.taken -= wanted - len(records)
         return records
 
     def _pack(self, records: list[Any]) -> Packed:

@@ -52,7 +52,8 @@ class Outbox:
         self._start_again = 0.0
         self._driving = threading.Lock()
         self._bell = Bell()
-        self._asks: deque[_Ask] = deque()
+        self._asks: deque[_Ask] = deque()  # new ones, and those that the thread knows of
+        self._waiting: list[_Ask] = []
         self._stop_at: float | None = None
 
     def _open(self) -> Log:
@@ -70,6 +71,8 @@ class Outbox:
         settings = self._settings
         if not settings.enabled:
             return
+        if self._stop_at is None and _interpreter_ends():
+            self.stop()
         stop_at = self._stop_at
         if self.closed or (stop_at is not None and time.monotonic() >= stop_at):
             self.sender.unsent.add()
@@ -152,6 +155,7 @@ class Outbox:
                 break
             self._bell.ring()
             ask.done.wait(min(left, _LOOK))
+        ask.done.set()  # nobody waits for it any more
 
     def stop(self, timeout: float | None = None) -> None:
         """Send what waits, for `timeout` seconds (by default `exit_timeout`), and end. Does not wait; see `join`."""
@@ -175,9 +179,10 @@ class Outbox:
         pending, drops = self.sender.in_memory, self.sender.drops()
         if not pending and not drops.get("unsent"):
             return None
-        why = f" ({self.sender.trouble})" if self.sender.trouble else ""
+        trouble = self.sender.trouble or ("the buffer does not answer" if self.sender.asking else "")
+        why = f" ({trouble})" if trouble else ""
         dropped = ", ".join(f"{cause} {total}" for cause, total in drops.items()) or "none"
-        return f"{pending} records could not be sent before the process ended{why}; dropped: {dropped}"
+        return f"{pending} records could not be sent before the end{why}; dropped: {dropped}"
 
     # Driving the sender -------------------------------------------------------------------------------------
 
@@ -197,21 +202,20 @@ class Outbox:
 
     def _drive(self, until: float | None) -> None:
         """Send until told to stop; with `until`, until then at most and only while something waits."""
-        asks: list[_Ask] = []
         ending = False
         while True:
             deadline = self._stop_at if until is None else until
-            if self._take_asks(asks) or (deadline is not None and not ending):
+            if self._take_asks() or (deadline is not None and not ending):
                 self.sender.retry_now()
             ending = deadline is not None
-            pause = self._turn(ending or bool(asks), _append_timeout(deadline))
-            asks = [ask for ask in asks if not self._answer(ask)]
+            pause = self._turn(ending or bool(self._waiting), _append_timeout(deadline))
+            self._answer_asks()
             if deadline is not None and (self.sender.idle or time.monotonic() >= deadline):
                 break
             self._bell.wait(pause if deadline is None else max(0.0, min(pause, deadline - time.monotonic())))
-        for ask in asks:
-            ask.done.set()
         if self._stop_at is not None:
+            for ask in self._waiting:  # in vain
+                ask.done.set()
             self.sender.finish(_append_timeout(deadline))
             process.forget(self)
 
@@ -222,26 +226,33 @@ class Outbox:
             log.exception("sending records failed unexpectedly; trying again")
             return _AGAIN
 
-    def _take_asks(self, asks: list[_Ask]) -> bool:
+    def _take_asks(self) -> bool:
         """Take new flushes up. Each waits for what is in the queue now, and so for all that was recorded before it."""
-        new = False
+        new = bool(self._asks)
         while self._asks:
             ask = self._asks.popleft()
             ask.target = self.sender.taken + len(self.queue)
-            asks.append(ask)
-            new = True
+            self._waiting.append(ask)
         return new
 
-    def _answer(self, ask: _Ask) -> bool:
-        """Tell a flush whose records have settled; return whether they have."""
-        if self.sender.settled >= ask.target or self.sender.idle:
-            ask.done.set()
-        return ask.done.is_set()
+    def _answer_asks(self) -> None:
+        """Let go of the flushes whose records have settled."""
+        settled, idle = self.sender.settled, self.sender.idle
+        for ask in self._waiting:
+            if idle or settled >= ask.target:
+                ask.done.set()
+        self._waiting = [ask for ask in self._waiting if not ask.done.is_set()]
 
 
 def _append_timeout(deadline: float | None) -> float:
     """Return the seconds one append may take; a little even after the deadline."""
     return APPEND_TIMEOUT if deadline is None else max(0.05, min(APPEND_TIMEOUT, deadline - time.monotonic()))
+
+
+def _interpreter_ends() -> bool:
+    """Whether an exit handler calls: the main thread is over and runs all the same. No thread may be started then."""
+    main = threading.main_thread()
+    return main is threading.current_thread() and not main.is_alive()
 
 
 def _copied(record: object) -> object:

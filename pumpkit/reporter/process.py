@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Never, Protocol
 if TYPE_CHECKING:
     from pumpkit.reporter.outbox import Outbox
 
-#: Seconds that a fork waits for an append in flight. In a buffer's C code a lock may be held that the child would
-#: inherit locked; a commit takes milliseconds, and a buffer that hangs must not stop the application from forking.
-_FORK_PATIENCE = 0.25
+#: Seconds that a fork waits for a thread that is importing a buffer's driver. The child would find the module locked,
+#: by a thread that it does not have, and wait for ever when it imports the same.
+_FORK_PATIENCE = 1.0
 
 
 class Forked(Protocol):
@@ -66,7 +66,7 @@ def forget(outbox: "Outbox") -> None:
 
 def _before_fork() -> None:
     for outbox in list(_outboxes.values()):
-        lock = outbox.sender.calls
+        lock = outbox.sender.loading
         if lock.acquire(timeout=_FORK_PATIENCE):
             _held.append((threading.get_ident(), lock))
 

@@ -90,7 +90,9 @@ class Reporter:
     def _set_up(self, settings: Settings) -> None:
         self._settings = settings
         self._outbox = Outbox(settings)
-        if not settings.enabled:
+        if settings.enabled:
+            vars(self).pop("record", None)
+        else:
             self.record = _ignore  # type: ignore[method-assign]
 
     def record(self, record: object) -> None:

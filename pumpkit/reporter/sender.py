@@ -60,14 +60,16 @@ class Sender:
         #: Records dropped by the application side: the queue was full, or the reporter was stopped.
         self.full = Tally()
         self.unsent = Tally()
-        #: Held while the thread is in foreign code (imports, the buffer), which may hold locks that a fork would copy.
-        self.calls = threading.Lock()
+        #: Held while modules are imported: the child of a fork would find them locked for ever.
+        self.loading = threading.Lock()
         self.confirmed = 0
         #: Frames that were packed and not confirmed, oldest first.
         self.pending: deque[Frame] = deque()
         self.pending_bytes = 0
         #: Why the buffer does not take frames now; None while it does.
         self.trouble: str | None = None
+        #: Whether an append is in flight.
+        self.asking = False
         self._settings = settings
         self._open_log = open_log
         self._clock = clock
@@ -146,7 +148,7 @@ class Sender:
 
     def _ready(self) -> Framer:
         if self._framer is None:
-            with self.calls:
+            with self.loading:
                 codec = best_codec()
             self._framer = Framer(self.queue, self._settings, codec)
             self._since = self._added = self._clock()
@@ -188,16 +190,19 @@ class Sender:
             if frames and (len(frames) == _APPEND_FRAMES or size > _APPEND_BYTES):
                 break
             frames.append(frame)
+        self.asking = True
         try:
-            with self.calls:
-                if self._log is None:
+            if self._log is None:
+                with self.loading:
                     self._log = self._open_log()
-                data = [frame.data for frame in frames]
-                gap = self._log.append(data, accept_gap=self._accept_gap, timeout=timeout)
+            data = [frame.data for frame in frames]
+            gap = self._log.append(data, accept_gap=self._accept_gap, timeout=timeout)
         except Exception as error:  # whatever a driver raises, the frames are kept and repeated
             self._failed(error)
         else:
             self._answered(frames, gap)
+        finally:
+            self.asking = False
 
     def _answered(self, frames: list[Frame], gap: "Gap | None") -> None:
         self._accept_gap = False
@@ -242,8 +247,7 @@ class Sender:
         if connection is None or connection is self._settings.buffer:
             return
         try:
-            with self.calls:
-                connection.close()
+            connection.close()
         except Exception as error:
             log.error("closing the buffer: %s: %s", type(error).__name__, error)
 

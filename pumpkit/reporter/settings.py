@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypedDict, get_args
 
 import msgpack
@@ -85,9 +86,10 @@ class Settings(NamedTuple):
             warnings.warn(
                 f"pool_size={self.pool_size}: one thread sends for this process; more would share the same interpreter"
                 " lock and one order of records, so they would not be faster. Leave pool_size out.",
-                stacklevel=4,
+                stacklevel=3,
             )
-        return self._replace(common=_common(self.common))
+        buffer = _absolute(self.buffer) if isinstance(self.buffer, str) else self.buffer
+        return self._replace(buffer=buffer, common=_common(self.common))
 
 
 def _check(name: str, value: object, good: bool, wanted: str) -> None:
@@ -105,6 +107,14 @@ def _is_seconds(value: object) -> bool:
 
 def _is_log(value: object) -> bool:
     return callable(getattr(value, "append", None)) and callable(getattr(value, "close", None))
+
+
+def _absolute(url: str) -> str:
+    """Return the URL with the path of a SQLite file absolute, so that a child in another folder finds the same file."""
+    path = url.removeprefix("sqlite:///")
+    if path == url or not path or path[0] in "/:~?":
+        return url
+    return f"sqlite:///{Path.cwd() / path}"
 
 
 def _common(common: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -1,0 +1,216 @@
+"""What the reporter's tests share: a buffer that fails on demand, and programs that report into a real one."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from pumpkit import Reporter, frames
+from pumpkit.buffers import Gap, open_buffer
+from pumpkit.ids import record_ids
+
+#: Seconds that a test waits for something that normally takes milliseconds.
+PATIENCE = 30.0
+
+
+def wait_until(condition: Callable[[], object], what: str = "it") -> None:
+    """Wait for a condition; fail after a generous time."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {PATIENCE:.0f} s for {what}"
+        time.sleep(0.005)
+
+
+@attrs.define
+class FakeLog:
+    """A log in memory with the rules of `Buffer.append`. `faults` are used up, one by each append.
+
+    A fault is an error to raise before anything is stored, or ("lost", error) to store and raise all the same.
+    """
+
+    stored: list[bytes] = attrs.field(factory=list)
+    next_seq: dict[bytes, int] = attrs.field(factory=dict)
+    drops: dict[bytes, dict[str, int]] = attrs.field(factory=dict)
+    lost: int = 0
+    faults: deque[Any] = attrs.field(factory=deque)
+    down: Exception | None = None
+    calls: list[list[bytes]] = attrs.field(factory=list)
+    closed: int = 0
+    gate: threading.Event | None = None
+
+    def append(self, frames_: list[bytes], *, accept_gap: bool = False, timeout: float = 5.0) -> Gap | None:
+        """Store frames as a buffer does, unless a fault is due."""
+        self.calls.append(list(frames_))
+        if self.gate is not None:
+            self.gate.wait(PATIENCE)
+        if self.down is not None:
+            raise self.down
+        fault = self.faults.popleft() if self.faults else None
+        if isinstance(fault, Exception):
+            raise fault
+        answer = self._store(frames_, accept_gap)
+        if fault is not None:
+            raise fault[1]
+        return answer
+
+    def _store(self, frames_: list[bytes], accept_gap: bool) -> Gap | None:
+        for frame in frames_:
+            header = frames.read_header(frame)
+            expected = self.next_seq.get(header.producer, 0)
+            self.drops[header.producer] = header.drops
+            if header.total == 0 or header.first < expected:
+                continue
+            if header.first > expected:
+                if not accept_gap:
+                    return Gap(expected)
+                self.lost += header.first - expected
+            self.stored.append(frame)
+            self.next_seq[header.producer] = header.next_seq
+        return None
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return every record stored, in order."""
+        return [record for frame in self.stored for record in frames.decode(frame).records]
+
+    def ids(self) -> list[str]:
+        """Return the id of every record stored, in order."""
+        headers = [frames.read_header(frame) for frame in self.stored]
+        return [id_ for header in headers for id_ in record_ids(header.producer, header.first, header.total)]
+
+    def total_drops(self) -> dict[str, int]:
+        """Return the drops that producers told of, summed by cause."""
+        totals: dict[str, int] = {}
+        for drops in self.drops.values():
+            for cause, number in drops.items():
+                totals[cause] = totals.get(cause, 0) + number
+        return totals
+
+    def close(self) -> None:
+        """Count how often it was closed."""
+        self.closed += 1
+
+
+@pytest.fixture(scope="session")
+def fake_log() -> type[FakeLog]:
+    """Return the class of logs in memory, for tests that need several."""
+    return FakeLog
+
+
+@pytest.fixture(name="wait_until", scope="session")
+def _wait_until() -> Callable[..., None]:
+    """Return a function that waits for a condition."""
+    return wait_until
+
+
+@pytest.fixture
+def log() -> FakeLog:
+    """Return an empty log in memory."""
+    return FakeLog()
+
+
+@pytest.fixture
+def make_reporter(log: FakeLog) -> Iterator[Callable[..., Reporter]]:
+    """Return a maker of reporters into `log` that flush early; they are closed at the end."""
+    made: list[Reporter] = []
+
+    def make(**options: Any) -> Reporter:
+        options = {"buffer": log, "flush_interval": 0.01, **options}
+        made.append(Reporter(**options))
+        return made[-1]
+
+    yield make
+    log.down, log.gate = None, None
+    for reporter in made:
+        reporter.close()
+
+
+class Program:
+    """Programs of one test, and the buffer that they report into."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.url = f"sqlite:///{folder / 'buffer.db'}"
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def start(self, code: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start a program; `PUMPKIT_BUFFER` names the buffer."""
+        file = self.folder / f"program{len(self.processes)}.py"
+        file.write_text(textwrap.dedent(code))
+        return self.spawn([sys.executable, str(file), *arguments])
+
+    def spawn(self, command: list[str]) -> subprocess.Popen[str]:
+        """Start a command the same way."""
+        process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env={**os.environ, "PUMPKIT_BUFFER": self.url, "PYTHONWARNINGS": "ignore::DeprecationWarning"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.processes.append(process)
+        return process
+
+    def run(self, code: str, *arguments: str, status: int = 0) -> tuple[str, str]:
+        """Run a program to its end; return what it printed, to stdout and to stderr."""
+        return self.end(self.start(code, *arguments), status)
+
+    def end(self, process: subprocess.Popen[str], status: int = 0) -> tuple[str, str]:
+        """Wait for a program; return what it printed, to stdout and to stderr."""
+        out, err = process.communicate(timeout=4 * PATIENCE)
+        assert process.returncode == status, (process.returncode, out, err)
+        return out, err
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return every record in the buffer, its producer and its id added as `_producer` and `_id`."""
+        buffer = open_buffer(self.url)
+        cursor = buffer.cursor("reader")
+        try:
+            deliveries = cursor.fetch(10_000_000, 1 << 30)
+        finally:
+            cursor.close()
+            buffer.close()
+        found = []
+        for delivery in deliveries:
+            content = frames.decode(delivery.frame)
+            header = content.header
+            ids = record_ids(header.producer, header.first, header.total)
+            for record, id_ in zip(content.records, ids, strict=True):
+                found.append({**record, "_id": id_, "_producer": header.producer.hex()})
+        assert len({record["_id"] for record in found}) == len(found)
+        return found
+
+    def drops(self) -> dict[str, int]:
+        """Return the drops that the buffer was told of."""
+        buffer = open_buffer(self.url)
+        try:
+            return buffer.stats().drops
+        finally:
+            buffer.close()
+
+    def stop(self) -> None:
+        """Kill what still runs."""
+        for process in self.processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate(timeout=PATIENCE)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    """Return a way to run programs that report into a real buffer."""
+    programs = Program(tmp_path)
+    yield programs
+    programs.stop()

@@ -1,0 +1,297 @@
+"""The end of a program, in every way it may come, with a real buffer."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import apsw
+import pytest
+
+from pumpkit.buffers import open_buffer
+
+_BEGIN = """
+    import atexit, os, signal, sys, threading, time
+    import pumpkit
+    reporter = pumpkit.Reporter(flush_interval=60)
+    for number in range(3):
+        reporter.record({"n": number})
+"""
+
+
+def _numbers(program: Any) -> list[int]:
+    return [record["n"] for record in program.records()]
+
+
+@contextmanager
+def _locked(program: Any) -> Iterator[None]:
+    """Keep everybody else from writing to the buffer."""
+    open_buffer(program.url).close()
+    connection = apsw.Connection(program.url.removeprefix("sqlite:///"))
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        ("", 0),
+        ("sys.exit(3)", 3),
+        ("raise ValueError('bug')", 1),
+        ("reporter.flush(60); reporter.record({'n': 3}); os.kill(os.getpid(), signal.SIGINT)", -signal.SIGINT),
+        ("pumpkit.stop_on_sigterm(); os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", 143),
+    ],
+)
+def test_whatever_ends_the_program_in_order_sends_what_waits(program: Any, end: str, status: int) -> None:
+    """The last line, sys.exit, an unhandled exception, Ctrl-C, and SIGTERM with the helper lose nothing."""
+    _, err = program.run(f"{_BEGIN}    {end}", status=status)
+    assert _numbers(program) == [0, 1, 2, 3][: 4 if "SIGINT" in end else 3]
+    assert "could not be sent" not in err
+
+
+def test_sigterm_without_the_helper_loses_what_waits(program: Any) -> None:
+    """Python dies of SIGTERM at once: this is the loss that `stop_on_sigterm` is for."""
+    program.run(f"{_BEGIN}    os.kill(os.getpid(), signal.SIGTERM)", status=-signal.SIGTERM)
+    assert _numbers(program) == []
+
+
+def test_a_flush_survives_any_death(program: Any) -> None:
+    """What a flush reported as sent is in the buffer, though the process is killed."""
+    program.run(
+        f"""{_BEGIN}
+    assert reporter.flush(30) == (3, 0, 0)
+    reporter.record({{"n": 3}})
+    os.kill(os.getpid(), signal.SIGKILL)""",
+        status=-signal.SIGKILL,
+    )
+    assert _numbers(program) == [0, 1, 2]
+
+
+def test_the_sigterm_helper_calls_the_previous_handler_first(program: Any) -> None:
+    """A handler that was there is called, once, though the helper was asked for twice."""
+    out, _ = program.run(
+        f"""{_BEGIN}
+    signal.signal(signal.SIGTERM, lambda number, frame: print("previous", number))
+    pumpkit.stop_on_sigterm()
+    pumpkit.stop_on_sigterm()
+    atexit.register(print, "atexit")
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)""",
+        status=143,
+    )
+    assert out.splitlines() == ["previous 15", "atexit"]
+    assert _numbers(program) == [0, 1, 2]
+
+
+def test_the_sigterm_helper_refuses_other_threads(program: Any) -> None:
+    """Outside the main thread a clear error is raised."""
+    out, _ = program.run(
+        f"""{_BEGIN}
+    def attempt():
+        try:
+            pumpkit.stop_on_sigterm()
+        except RuntimeError as error:
+            print(error)
+    thread = threading.Thread(target=attempt)
+    thread.start()
+    thread.join()"""
+    )
+    assert "main thread" in out
+
+
+def test_exit_handlers_of_the_application_may_record(program: Any) -> None:
+    """Handlers registered before and after the reporter was made, and before it was imported, lose nothing."""
+    program.run(
+        """
+        import atexit
+        atexit.register(lambda: reporter.record({"n": 0}))
+        import pumpkit
+        atexit.register(lambda: pumpkit.record({"n": 1}))
+        reporter = pumpkit.Reporter(flush_interval=60)
+        atexit.register(lambda: reporter.record({"n": 2}))
+        reporter.record({"n": 3})
+        atexit.register(lambda: reporter.record({"n": 4}))
+        """
+    )
+    assert sorted(_numbers(program)) == [0, 1, 2, 3, 4]
+
+
+def test_a_reporter_first_used_at_exit_sends_without_a_thread(program: Any) -> None:
+    """Where the interpreter refuses new threads at exit, the calling thread sends."""
+    program.run(
+        """
+        import atexit
+        atexit.register(lambda: record({"n": 0}))
+        from pumpkit import record
+        atexit.register(lambda: record({"n": 1}))
+        """
+    )
+    assert sorted(_numbers(program)) == [0, 1]
+
+
+def test_other_threads_that_go_on_recording_do_not_hold_up_the_end(program: Any) -> None:
+    """Daemon threads record to the last moment; the end comes, and what arrived is whole."""
+    _, err = program.run(
+        f"""{_BEGIN}
+    def work():
+        while True:
+            reporter.record({{"n": 3}})
+            time.sleep(0.0001)
+    for _ in range(4):
+        threading.Thread(target=work, daemon=True).start()
+    time.sleep(0.2)"""
+    )
+    numbers = _numbers(program)
+    assert numbers[:3] == [0, 1, 2]
+    assert numbers.count(3) > 10
+
+
+def test_a_buffer_away_at_the_start_gets_everything_later(program: Any) -> None:
+    """Records from before the buffer could be written to arrive, once, and nothing is said at the end."""
+    with _locked(program):
+        process = program.start(
+            f"""{_BEGIN}
+    print(reporter.flush(1.5), flush=True)
+    sys.stdin.readline()
+    reporter.record({{"n": 3}})
+    print(reporter.flush(60), flush=True)"""
+        )
+        assert process.stdout.readline() == "FlushResult(sent=0, pending=3, dropped=0)\n"
+    process.stdin.write("\n")
+    out, err = program.end(process)
+    assert out == "FlushResult(sent=4, pending=0, dropped=0)\n"
+    assert _numbers(program) == [0, 1, 2, 3]
+    assert "the buffer is away" in err
+    assert "could not be sent" not in err
+
+
+def test_a_buffer_away_in_the_middle_loses_and_doubles_nothing(program: Any) -> None:
+    """Through an outage of the buffer a program goes on recording."""
+    process = program.start(
+        f"""{_BEGIN}
+    reporter.flush(60)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for number in range(3, 5_000):
+        reporter.record({{"n": number}})
+        if number % 100 == 0:
+            time.sleep(0.01)
+    print(reporter.stats().pending > 0, flush=True)
+    sys.stdin.readline()
+    assert reporter.flush(60) == (5_000, 0, 0), reporter.stats()"""
+    )
+    assert process.stdout.readline() == "ready\n"
+    with _locked(program):
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "True\n"
+    process.stdin.write("\n")
+    program.end(process)
+    assert _numbers(program) == list(range(5_000))
+
+
+def test_a_buffer_away_at_the_end_costs_the_exit_timeout_and_one_line(program: Any) -> None:
+    """The program ends by itself with its own status; stderr has one line with the counts."""
+    with _locked(program):
+        _, err = program.run(
+            """
+            import logging, sys, pumpkit
+            logging.disable()
+            reporter = pumpkit.Reporter(exit_timeout=0.3, records_buffer_size=2)
+            for number in range(3):
+                reporter.record({"n": number})
+            sys.exit(5)
+            """,
+            status=5,
+        )
+    assert err.count("\n") == 1
+    assert err.startswith("pumpkit: 2 records could not be sent before the end (the buffer does not answer)")
+    assert "full 1" in err
+    assert _numbers(program) == []
+
+
+def test_drops_are_in_the_last_frame(program: Any) -> None:
+    """Drops of every cause are known to the buffer when the program has ended."""
+    program.run(
+        """
+        import pumpkit
+        reporter = pumpkit.Reporter(flush_interval=60, records_buffer_size=10, max_record_bytes=100)
+        reporter.record({"n": 0})
+        reporter.record({"bad": object()})
+        reporter.record({"large": "x" * 200})
+        for number in range(10):
+            reporter.record({"n": number})
+        reporter.flush(30)
+        reporter.record({"bad": object()})
+        """
+    )
+    assert program.drops() == {"full": 3, "unpackable": 2, "too-large": 1}
+
+
+def test_a_full_buffer_is_waited_for(program: Any) -> None:
+    """At the buffer's size cap records are kept in memory; when the cap is raised, they arrive."""
+    buffer = open_buffer(program.url)
+    buffer.register("pump")
+    buffer.set_max_bytes(200_000)
+    process = program.start(
+        f"""{_BEGIN}
+    while not reporter.stats().trouble:
+        number += 1
+        reporter.record({{"n": number, "noise": os.urandom(20_000)}})
+        reporter.flush(0.05)
+    print(number, reporter.stats().trouble, flush=True)
+    sys.stdin.readline()
+    assert reporter.flush(60).pending == 0"""
+    )
+    number, trouble = process.stdout.readline().split(" ", 1)
+    assert trouble.startswith("the buffer is full")
+    buffer.set_max_bytes(100_000_000)
+    buffer.close()
+    process.stdin.write("\n")
+    program.end(process)
+    assert _numbers(program) == list(range(int(number) + 1))
+
+
+def test_a_recreated_buffer_file_is_noticed_and_used(program: Any) -> None:
+    """When somebody deletes the file, what follows goes to the new one, and the loss is told."""
+    process = program.start(
+        f"""{_BEGIN}
+    reporter.flush(60)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    reporter.record({{"n": 3}})
+    assert reporter.flush(60) == (4, 0, 0)"""
+    )
+    assert process.stdout.readline() == "ready\n"
+    file = program.url.removeprefix("sqlite:///")
+    for suffix in ("", "-wal", "-shm"):
+        if os.path.exists(file + suffix):
+            os.remove(file + suffix)
+    process.stdin.write("\n")
+    _, err = program.end(process)
+    assert _numbers(program) == [3]
+    assert "lost 3 records that it had confirmed" in err
+
+
+def test_the_helper_works_during_a_long_outage(program: Any) -> None:
+    """SIGTERM with the buffer away ends the program within its exit timeout, not within the buffer's patience."""
+    with _locked(program):
+        process = program.start(
+            """
+            import time, pumpkit
+            pumpkit.stop_on_sigterm()
+            pumpkit.configure(exit_timeout=0.2)
+            pumpkit.record({"n": 1})
+            pumpkit.flush(0.2)
+            print("ready", flush=True)
+            time.sleep(600)
+            """
+        )
+        assert process.stdout.readline() == "ready\n"
+        process.terminate()
+        _, err = program.end(process, 143)
+    assert "1 records could not be sent" in err

@@ -1,0 +1,123 @@
+"""The sender against a log that fails in every way a log may fail, by a hypothesis state machine."""
+
+from collections import deque
+from typing import Any
+
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from pumpkit.errors import BufferConfigError, BufferFull, BufferUnavailable
+from pumpkit.reporter.sender import Sender
+from pumpkit.reporter.settings import Settings
+
+_ERRORS = [
+    BufferUnavailable("away"),
+    BufferFull("full"),
+    BufferConfigError("wrong"),
+    OSError("broken"),
+    KeyError("bug"),
+]
+_FAULTS = [*_ERRORS, *[("lost", error) for error in _ERRORS]]
+_BOUND = 50
+_BYTES = 2_000
+
+
+class SenderMachine(RuleBasedStateMachine):
+    """Records come, time passes, the log fails, loses answers, or is recreated empty."""
+
+    def __init__(self, make_log: Any) -> None:
+        super().__init__()
+        self.log = make_log()
+        self.now = 0.0
+        self.queue: deque[Any] = deque()
+        options = Settings(buffer=self.log, records_buffer_size=_BOUND, buffer_bytes=_BYTES, max_record_bytes=300)
+        self.sender = Sender(self.queue, options.checked(), lambda: self.log, lambda: self.now)
+        self.recorded = 0
+        self.good: list[int] = []
+        self.recreated = False
+
+    @rule(kinds=st.lists(st.sampled_from(["good", "good", "good", "bad", "large"]), max_size=60))
+    def record(self, kinds: list[str]) -> None:
+        """The application records, and drops what finds the queue full."""
+        for kind in kinds:
+            self.recorded += 1
+            if len(self.queue) >= _BOUND:
+                self.sender.full.add()
+                continue
+            extra = {"good": "x", "bad": object(), "large": "x" * 400}[kind]
+            self.queue.append({"n": self.recorded, "extra": extra})
+            if kind == "good":
+                self.good.append(self.recorded)
+
+    @rule(faults=st.lists(st.sampled_from(_FAULTS), min_size=1, max_size=4))
+    def fail(self, faults: list[Any]) -> None:
+        """The next appends fail: before they store, or after."""
+        self.log.faults.extend(faults)
+
+    @rule()
+    def recreate(self) -> None:
+        """Somebody puts an empty log in the place of this one."""
+        self.recreated = True
+        self.log.stored.clear()
+        self.log.next_seq.clear()
+        self.log.lost = 0
+
+    @rule(seconds=st.sampled_from([0.0, 0.01, 0.2, 1.0, 60.0]), hurry=st.booleans())
+    def turn(self, seconds: float, hurry: bool) -> None:
+        """Time passes and the thread has its turn."""
+        self.now += seconds
+        assert self.sender.turn(hurry) >= 0
+
+    @precondition(lambda self: self.sender.trouble)
+    @rule()
+    def retry(self) -> None:
+        """A flush asks for an attempt at once."""
+        self.sender.retry_now()
+        self.sender.turn(True)
+
+    @invariant()
+    def ledger_balances(self) -> None:
+        """Recorded is confirmed, rejected, dropped or in memory."""
+        dropped = sum(self.sender.drops().values())
+        assert self.recorded == self.sender.confirmed + dropped + self.sender.in_memory
+
+    @invariant()
+    def nothing_is_doubled_or_out_of_order(self) -> None:
+        """Ids are unique and in the order of recording."""
+        ids = self.log.ids()
+        assert len(ids) == len(set(ids))
+        numbers = [record["n"] for record in self.log.records()]
+        assert numbers == sorted(numbers)
+        assert set(numbers) <= set(self.good)
+
+    @invariant()
+    def memory_is_bounded(self) -> None:
+        """Packing stops above the bound of bytes, so only one frame is over it."""
+        assert self.sender.pending_bytes <= _BYTES + max((len(frame.data) for frame in self.sender.pending), default=0)
+        assert self.sender.pending_bytes == sum(len(frame.data) for frame in self.sender.pending)
+
+    def teardown(self) -> None:
+        """Once the log works again everything good arrives, and the log knows of every drop."""
+        self.log.faults.clear()
+        for _ in range(1000):
+            if self.sender.idle:
+                break
+            self.sender.retry_now()
+            self.sender.turn(True)
+        assert self.sender.idle
+        self.sender.finish(1.0)
+        assert self.log.total_drops() == self.sender.drops()
+        if self.log.next_seq:
+            assert len(self.log.records()) + self.log.lost == self.sender.confirmed
+        if not self.recreated:
+            assert [record["n"] for record in self.log.records()] == self.good
+            assert self.sender.confirmed == len(self.good)
+
+
+def test_no_record_is_lost_or_doubled_whatever_the_log_does(fake_log: Any) -> None:
+    """Under any sequence of faults the ledger balances and every good record arrives once."""
+    run_state_machine_as_test(
+        lambda: SenderMachine(fake_log),
+        settings=hypothesis_settings(max_examples=200, stateful_step_count=30, deadline=None),
+    )

@@ -1,0 +1,265 @@
+"""How frames reach a buffer that is slow, away, full, wrong, or has forgotten. Time is the test's own."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pumpkit import frames
+from pumpkit.errors import BufferConfigError, BufferFull, BufferUnavailable
+from pumpkit.reporter.sender import Sender
+from pumpkit.reporter.settings import Settings
+
+
+class Desk:
+    """A sender with its queue, its log and a clock that stands still."""
+
+    def __init__(self, log: Any, **options: Any) -> None:
+        self.log = log
+        self.now = 1000.0
+        self.opened = 0
+        self.queue: deque[Any] = deque()
+        self.sender = Sender(self.queue, Settings(**options).checked(), self.open, lambda: self.now)
+        self.recorded = 0
+
+    def open(self) -> Any:
+        self.opened += 1
+        return self.log
+
+    def record(self, number: int = 1) -> None:
+        self.queue.extend({"n": n} for n in range(self.recorded, self.recorded + number))
+        self.recorded += number
+
+    def turn(self, after: float = 0.0, hurry: bool = False) -> float:
+        self.now += after
+        return self.sender.turn(hurry)
+
+    def until(self, condition: Callable[[], object]) -> float:
+        """Let the thread's turns come at their own pace; return the seconds it took."""
+        began = self.now
+        while not condition():
+            self.turn(max(self.turn(), 0.0001))
+            assert self.now - began < 3600
+        return self.now - began
+
+
+@pytest.fixture
+def desk(log: Any) -> Desk:
+    return Desk(log)
+
+
+def _numbers(log: Any) -> list[int]:
+    return [record["n"] for record in log.records()]
+
+
+def test_few_records_go_out_after_the_flush_interval(desk: Desk) -> None:
+    """A record waits for company, but not longer than flush_interval plus one look."""
+    desk.turn()
+    desk.record()
+    desk.turn(0.1)
+    assert desk.log.calls == []
+    assert desk.until(lambda: desk.log.calls) <= 0.16
+    assert _numbers(desk.log) == [0]
+
+
+def test_many_records_go_out_at_once(desk: Desk) -> None:
+    """A full frame does not wait for the interval; what is left over does."""
+    desk.turn()
+    desk.record(4_500)
+    desk.turn(0.005)
+    assert [frames.read_header(frame).total for frame in desk.log.stored] == [2_000, 2_000]
+    assert len(desk.queue) == 500
+    desk.turn(0.3)
+    assert _numbers(desk.log) == list(range(4_500))
+
+
+def test_looks_at_the_queue_are_rare_when_idle_and_frequent_when_busy(desk: Desk) -> None:
+    """The pause between looks goes up to 50 ms, and down to 5 ms while much is coming."""
+    for _ in range(6):
+        pause = desk.turn()
+    assert pause == 0.05
+    desk.record(2_100)
+    assert desk.turn() == 0.005
+
+
+def test_an_away_buffer_is_tried_again_at_growing_pauses_with_the_same_bytes(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Pauses grow to 5 s; the bytes of a frame never change; one line tells of the outage and one of its end."""
+    desk.log.down = BufferUnavailable("no route")
+    desk.turn()
+    desk.record()
+    times = []
+    while len(times) < 12:
+        before = len(desk.log.calls)
+        desk.until(lambda before=before: len(desk.log.calls) > before)  # type: ignore[misc]
+        times.append(desk.now)
+    pauses = [b - a for a, b in zip(times, times[1:], strict=False)]
+    assert pauses[0] < 0.25
+    assert 2.4 < max(pauses) < 5.3
+    assert {call[0] for call in desk.log.calls} == {desk.log.calls[0][0]}
+    assert desk.sender.trouble == "the buffer is away: no route"
+    desk.log.down = None
+    desk.until(lambda: desk.sender.idle)
+    assert desk.sender.trouble is None
+    assert _numbers(desk.log) == [0]
+    assert len(caplog.messages) == 2
+    assert "the buffer is away: no route" in caplog.messages[0]
+    assert "takes records again" in caplog.messages[1]
+    assert desk.opened == 5  # a new connection after every third failure
+
+
+def test_records_of_an_outage_fill_frames(desk: Desk) -> None:
+    """While the buffer is away frames are made by size only, so that a long outage is not a heap of tiny frames."""
+    desk.log.down = BufferUnavailable("away")
+    desk.turn()
+    for _ in range(300):
+        desk.record(10)
+        desk.turn(0.3)
+    assert len(desk.sender.pending) == 2
+    desk.log.down = None
+    desk.until(lambda: desk.sender.idle)
+    assert _numbers(desk.log) == list(range(3_000))
+
+
+def test_a_misconfigured_buffer_is_tried_slowly_and_complained_of_once(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A BufferConfigError is retried about every 30 s, because a person has to mend it."""
+    desk.log.down = BufferConfigError("not a buffer file")
+    desk.turn()
+    desk.record()
+    desk.until(lambda: len(desk.log.calls) == 1)
+    assert 15 <= desk.until(lambda: len(desk.log.calls) == 2) <= 30.1
+    desk.until(lambda: len(desk.log.calls) == 6)
+    assert len(caplog.messages) == 1
+    assert "cannot work as configured: not a buffer file" in caplog.text
+
+
+def test_every_change_of_trouble_is_one_line(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """Away, full, and an error of the driver's own are told apart."""
+    errors = [BufferUnavailable("a"), BufferUnavailable("b"), BufferFull("c"), OSError("d"), OSError("e")]
+    desk.log.faults.extend(errors)
+    desk.turn()
+    desk.record()
+    desk.until(lambda: desk.sender.idle)
+    begins = [message.split(":")[0] for message in caplog.messages]
+    assert begins[:3] == ["the buffer is away", "the buffer is full", "the buffer raised OSError"]
+    assert len(begins) == 4
+
+
+@pytest.mark.parametrize("error", [BufferUnavailable("x"), TimeoutError(), ValueError("a bug")])
+def test_a_lost_answer_doubles_nothing(desk: Desk, error: Exception) -> None:
+    """A log that stored and then failed gets the same frame again, and knows it."""
+    desk.log.faults.extend([("lost", error)] * 3)
+    for _ in range(3):
+        desk.record(10)
+        desk.until(lambda: desk.sender.idle)
+    assert _numbers(desk.log) == list(range(30))
+    assert desk.sender.confirmed == 30
+
+
+def test_what_the_log_misses_is_sent_again_while_it_is_held(log: Any) -> None:
+    """A log that answers Gap gets the frames it has not seen, from those in memory."""
+    desk = Desk(log, records_buffer_size=20)
+    desk.log.down = BufferUnavailable("away")
+    desk.turn()
+    desk.record(20)
+    desk.turn(0.3)
+    desk.record(20)
+    desk.turn(0.3)
+    assert len(desk.sender.pending) == 2
+    producer = desk.sender.producer
+    desk.log.down = None
+    log.stored.append(desk.sender.pending[0].data)  # it has the first already, by an append whose answer was lost
+    log.next_seq[producer] = 20
+    desk.until(lambda: desk.sender.idle)
+    assert _numbers(log) == list(range(40))
+    assert log.lost == 0
+
+
+def test_what_the_log_has_lost_for_good_is_told_and_passed(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """A recreated log has lost confirmed records; the sender says how many, and goes on."""
+    desk.record(30)
+    desk.turn(hurry=True)
+    desk.log.stored.clear()
+    desk.log.next_seq.clear()
+    desk.log.faults.extend([None, OSError("while the gap is accepted")])
+    desk.record(5)
+    desk.turn(hurry=True)
+    desk.until(lambda: desk.sender.idle)
+    assert desk.log.lost == 30
+    assert _numbers(desk.log) == [30, 31, 32, 33, 34]
+    assert "lost 30 records that it had confirmed" in caplog.messages[0]
+
+
+def test_packing_stops_at_the_bound_of_bytes(log: Any) -> None:
+    """With the buffer away, frames up to buffer_bytes are kept; further records stay in the queue."""
+    desk = Desk(log, buffer_bytes=20_000, records_buffer_size=1_000)
+    log.down = BufferUnavailable("away")
+    for _ in range(100):
+        desk.record(500)
+        desk.turn(0.05)
+    sender = desk.sender
+    assert 20_000 <= sender.pending_bytes < 40_000
+    assert len(desk.queue) > 30_000
+    assert sender.in_memory == 50_000
+    log.down = None
+    desk.until(lambda: sender.idle)
+    assert _numbers(log) == list(range(50_000))
+    assert sender.pending_bytes == 0
+
+
+def test_an_append_carries_several_frames_but_not_all(desk: Desk) -> None:
+    """After an outage frames go out some at a time, in order."""
+    desk.log.down = BufferUnavailable("away")
+    for _ in range(40):
+        desk.record(2_000)
+        desk.turn()
+    desk.log.down = None
+    desk.log.calls.clear()
+    desk.until(lambda: desk.sender.idle)
+    assert [len(call) for call in desk.log.calls] == [16, 16, 8]
+    assert _numbers(desk.log) == list(range(80_000))
+
+
+def test_drops_are_told_though_no_record_follows(desk: Desk) -> None:
+    """A frame without records carries new totals within the flush interval, once."""
+    desk.record()
+    desk.turn(hurry=True)
+    desk.sender.full.add()
+    desk.turn(0.01)
+    assert desk.log.total_drops() == {}
+    desk.turn(0.3)
+    assert desk.log.total_drops() == {"full": 1}
+    calls = len(desk.log.calls)
+    desk.turn(10)
+    assert len(desk.log.calls) == calls
+
+
+def test_dropping_is_one_line_when_it_begins_and_one_when_it_is_over(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many records are dropped, two lines are logged."""
+    for _ in range(50):
+        desk.sender.full.add()
+        desk.turn(1.0)
+    desk.turn(29.0)
+    assert len(caplog.messages) == 1
+    assert "more than 10000 records wait" in caplog.messages[0]
+    desk.turn(2.0)
+    desk.turn(100.0)
+    assert len(caplog.messages) == 2
+    assert "50 were so far" in caplog.messages[1]
+
+
+def test_a_given_buffer_is_left_open_and_an_opened_one_is_closed(log: Any) -> None:
+    """Whoever opened a connection closes it; an error in closing is logged and passed."""
+    given = Desk(log, buffer=log)
+    opened = Desk(log, buffer="sqlite:////nowhere")
+    for desk in (given, opened):
+        desk.record()
+        desk.turn(hurry=True)
+        desk.sender.finish(1.0)
+    assert log.closed == 1

@@ -1,0 +1,79 @@
+"""The arguments of a reporter."""
+
+import inspect
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pumpkit import Reporter
+from pumpkit.reporter.settings import Options, Settings
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"buffer": "buffer.db"}, ["buffer='buffer.db'", "a URL"]),
+        ({"buffer": 7}, ["buffer=7", "a URL"]),
+        ({"source": "x" * 65}, ["source=", "64 characters"]),
+        ({"source": None}, ["source=None"]),
+        ({"enabled": "false"}, ["enabled='false'", "True or False"]),
+        ({"records_buffer_size": 0}, ["records_buffer_size=0", "1 or more"]),
+        ({"records_buffer_size": True}, ["records_buffer_size=True"]),
+        ({"records_buffer_size": 1.5}, ["records_buffer_size=1.5"]),
+        ({"buffer_bytes": -1}, ["buffer_bytes=-1"]),
+        ({"flush_interval": float("nan")}, ["flush_interval=nan", "seconds"]),
+        ({"flush_interval": float("inf")}, ["flush_interval=inf"]),
+        ({"flush_interval": "200ms"}, ["flush_interval='200ms'"]),
+        ({"pool_size": 0}, ["pool_size=0"]),
+        ({"overflow": "drop"}, ["overflow='drop'", "drop-newest", "drop-oldest", "block"]),
+        ({"block_timeout": -0.1}, ["block_timeout=-0.1"]),
+        ({"max_record_bytes": 2 << 20}, ["max_record_bytes=2097152", "at most 1048576"]),
+        ({"exit_timeout": None}, ["exit_timeout=None"]),
+        ({"common": 3}, ["common=3", "mapping"]),
+        ({"common": {1: 2}}, ["common={1: 2}", "str keys"]),
+        ({"common": {"a": object()}}, ["common=", "field 'a'"]),
+        ({"common": {"a": "x" * 70_000}}, ["common=", "65536"]),
+    ],
+)
+def test_a_wrong_argument_is_refused_with_its_name_and_what_it_may_be(
+    options: dict[str, Any], words: list[str]
+) -> None:
+    """Each wrong argument raises ValueError, and the message says which, what it was and what it must be."""
+    with pytest.raises(ValueError) as caught:
+        Reporter(**options)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_larger_pool_is_ignored_with_a_warning_at_the_callers_line() -> None:
+    """pool_size above 1 warns, saying why, and points at the code that asked for it."""
+    with pytest.warns(UserWarning, match="one thread sends") as caught:
+        Reporter(pool_size=50)
+    assert caught[0].filename == __file__
+
+
+def test_a_relative_file_is_fixed_when_the_reporter_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Changing the working directory later does not change the buffer; other URLs stay as they are."""
+    monkeypatch.chdir(tmp_path)
+    assert Settings("sqlite:///a.db?force-network=1").checked().buffer == f"sqlite:///{tmp_path}/a.db?force-network=1"
+    for url in ("sqlite:////tmp/a.db", "sqlite:///", "sqlite:///:memory:", "sqlite:///~/a", "redis://h/0", "sqlite:a"):
+        assert Settings(url).checked().buffer == url
+    assert os.getcwd() == str(tmp_path)
+
+
+def test_common_fields_are_what_the_wire_makes_of_them() -> None:
+    """Common fields are converted and copied when the reporter is made."""
+    given = {"path": Path("/etc"), "tags": ("a", "b")}
+    settings = Settings(common=given).checked()
+    given["tags"] = ()
+    assert settings.common == {"path": "/etc", "tags": ["a", "b"]}
+
+
+def test_reporter_settings_and_options_name_the_same_arguments() -> None:
+    """The three places that list the arguments agree, in names and defaults."""
+    signature = inspect.signature(Reporter.__init__).parameters
+    arguments = {name: parameter.default for name, parameter in signature.items() if name != "self"}
+    assert arguments == Settings()._asdict()
+    assert list(arguments) == list(Options.__annotations__)
