@@ -75,6 +75,14 @@ class BufferUnavailable(BufferError):
     """The buffer cannot be reached or did not answer in time: try again later."""
 
 
+class BufferMissing(BufferUnavailable):
+    """There is no buffer at `location`, and nobody asked for one to be made."""
+
+    def __init__(self, location: str) -> None:
+        super().__init__(f"there is no buffer at {location}")
+        self.location = location
+
+
 class BufferFull(BufferUnavailable):
     """The buffer is at its size cap, or its disk is full: try again when something was trimmed."""
 

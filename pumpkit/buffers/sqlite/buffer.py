@@ -14,7 +14,7 @@ from pumpkit.buffers.sqlite.log import Log
 from pumpkit.buffers.sqlite.pumps import PumpFile, Row, UnknownPump
 from pumpkit.buffers.sqlite.trimmer import Trimmer
 from pumpkit.buffers.sqlite.view import View
-from pumpkit.errors import BufferUnavailable
+from pumpkit.errors import BufferMissing, BufferUnavailable
 
 _PROBES = 0.2  # seconds: whoever asks `runner()` holds the lock for an instant, and must not be taken for a runner
 
@@ -37,7 +37,7 @@ class SqliteBuffer:
             if create:
                 file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             elif not file.exists():
-                raise BufferUnavailable(f"there is no buffer at {file}")
+                raise BufferMissing(str(file))
             place.check(file, force_network)
             place.create_folder(folder)
             self._reserve.ease()
@@ -52,7 +52,7 @@ class SqliteBuffer:
 
     def _absent(self) -> None:
         if not self._create:
-            raise BufferUnavailable(f"there is no buffer at {self._file}")
+            raise BufferMissing(str(self._file))
         with self._files():
             self._log.make()
         log.info("made a new buffer at %s", self._file)
