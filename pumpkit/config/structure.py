@@ -57,6 +57,7 @@ def converter(base: Path) -> Converter:
     }
     for cls, read in simple.items():
         made.register_structure_hook(cls, _exactly(cls, read))
+    made.register_structure_hook(Enum, lambda value, cls: _choose(value, _members(cls)))
     made.register_structure_hook(Seconds, lambda value, _: scalars.duration(value))
     made.register_structure_hook(ByteSize, lambda value, _: scalars.size(value))
     for fits, factory in (
@@ -64,7 +65,6 @@ def converter(base: Path) -> Converter:
         (_is(dict), _dict_hook),
         (_is(typing.Union, types.UnionType), _union_hook),
         (_is(typing.Literal), _literal_hook),
-        (lambda cls: isinstance(cls, type) and issubclass(cls, Enum), _enum_hook),
         (attrs.has, attrs_hook),
     ):
         made.register_structure_hook_factory(fits, factory)
@@ -131,10 +131,6 @@ def _union_hook(cls: Any, converter: Converter) -> Hook:
 def _literal_hook(cls: Any, _: Converter) -> Hook:
     choices = [(choice.value if isinstance(choice, Enum) else choice, choice) for choice in typing.get_args(cls)]
     return lambda value, _: _choose(value, choices)
-
-
-def _enum_hook(cls: type[Enum], _: Converter) -> Hook:
-    return lambda value, _: _choose(value, _members(cls))
 
 
 def _members(cls: type[Enum]) -> list[tuple[Any, Enum]]:
