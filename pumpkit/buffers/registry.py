@@ -5,7 +5,7 @@ import os
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from pumpkit.buffers.base import Buffer
+from pumpkit.buffers.base import Buffer, BufferModule
 from pumpkit.errors import BufferConfigError
 
 GROUP = "pumpkit.buffers"
@@ -20,17 +20,22 @@ def default_url() -> str:
     return f"sqlite:///{Path(state, 'pumpkit', 'buffer.db').absolute()}"
 
 
-def open_buffer(url: str | None = None, *, create: bool = True) -> Buffer:
-    """Open the buffer at `url`, by default at `default_url()`.
-
-    Raises BufferConfigError for a URL nobody serves, BufferUnavailable if it does not exist and `create` is false.
-    """
-    url = url or default_url()
+def driver(url: str) -> BufferModule:
+    """Load what serves a URL. Raises BufferConfigError if nobody does."""
     scheme, colon, _ = url.partition(":")
     known = {point.name: point for point in entry_points(group=GROUP)}
     if not colon or scheme not in known:
         near = difflib.get_close_matches(scheme, known, 1)
         hint = f"; did you mean {near[0]}:?" if near else ""
         raise BufferConfigError(f"no buffer serves {scheme + ':'!r} URLs, only {sorted(known)}{hint}")
-    buffer: Buffer = known[scheme].load().open(url, create=create)
-    return buffer
+    module: BufferModule = known[scheme].load()
+    return module
+
+
+def open_buffer(url: str | None = None, *, create: bool = True) -> Buffer:
+    """Open the buffer at `url`, by default at `default_url()`.
+
+    Raises BufferConfigError for a URL nobody serves, BufferUnavailable if it does not exist and `create` is false.
+    """
+    url = url or default_url()
+    return driver(url).open(url, create=create)

@@ -60,9 +60,12 @@ class Outbox:
         buffer = self._settings.buffer
         if buffer is not None and not isinstance(buffer, str):
             return buffer
-        from pumpkit.buffers.registry import open_buffer  # here, because it loads a driver
+        with process.importing():
+            from pumpkit.buffers import registry
 
-        return open_buffer(buffer)
+            url = buffer or registry.default_url()
+            driver = registry.driver(url)
+        return driver.open(url, create=True)
 
     # Records in ---------------------------------------------------------------------------------------------
 

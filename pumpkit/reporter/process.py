@@ -11,16 +11,17 @@ import os
 import signal
 import sys
 import threading
+import time
 import weakref
+from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Never, Protocol
 
 if TYPE_CHECKING:
     from pumpkit.reporter.outbox import Outbox
 
-#: Seconds that a fork waits for a thread that is importing a buffer's driver. The child would find the module locked,
-#: by a thread that it does not have, and wait for ever when it imports the same.
-_FORK_PATIENCE = 1.0
+#: Seconds that a fork waits for an import, and an import for a fork.
+_PATIENCE = 5.0
 
 
 class Forked(Protocol):
@@ -32,8 +33,10 @@ class Forked(Protocol):
 
 _to_renew: "weakref.WeakValueDictionary[int, Forked]" = weakref.WeakValueDictionary()
 _outboxes: dict[int, "Outbox"] = {}  # those with a thread, or with records that no thread could be started for
-_held: list[tuple[int, threading.Lock]] = []
 _parked: list[object] = []
+_import_lock = threading.Lock()
+_forks: list[int] = []  # threads that are forking
+_forks_holding: list[int] = []  # those of them that hold the import lock
 _exit_expected = False
 
 
@@ -64,24 +67,42 @@ def forget(outbox: "Outbox") -> None:
 # Fork -------------------------------------------------------------------------------------------------------
 
 
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """Keep forks out while a thread imports something, and let those through that it has kept waiting.
+
+    The child of a fork would find the module locked, by a thread that it does not have, and wait for ever when it
+    imports the same. And a fork that has begun does not know of the hooks that a driver registers, so nothing may be
+    connected until it is over.
+    """
+    with _import_lock:
+        yield
+    deadline = time.monotonic() + _PATIENCE
+    while _forks and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
 def _before_fork() -> None:
-    for outbox in list(_outboxes.values()):
-        lock = outbox.sender.loading
-        if lock.acquire(timeout=_FORK_PATIENCE):
-            _held.append((threading.get_ident(), lock))
+    _forks.append(threading.get_ident())
+    if _import_lock.acquire(timeout=_PATIENCE):
+        _forks_holding.append(threading.get_ident())
 
 
 def _after_fork_in_parent() -> None:
-    for entry in [entry for entry in _held if entry[0] == threading.get_ident()]:
-        with contextlib.suppress(ValueError):  # a signal handler that forked was here before
-            _held.remove(entry)
-            entry[1].release()
+    me = threading.get_ident()
+    if me in _forks_holding:
+        _forks_holding.remove(me)
+        _import_lock.release()
+    if me in _forks:  # not if this module was imported by another thread meanwhile
+        _forks.remove(me)
 
 
 def _after_fork_in_child() -> None:
-    global _exit_expected
+    global _exit_expected, _import_lock
     _exit_expected = False
-    _held.clear()
+    _import_lock = threading.Lock()
+    _forks.clear()
+    _forks_holding.clear()
     # The parent's connections: to use or even to close one here could take the parent's locks away.
     _parked.extend(_outboxes.values())
     _outboxes.clear()

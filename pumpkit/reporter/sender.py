@@ -6,7 +6,6 @@ lost answer doubles nothing.
 
 import logging
 import random
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pumpkit.errors import BufferConfigError, BufferFull, BufferUnavailable
 from pumpkit.frames import MAX_RECORDS
+from pumpkit.reporter import process
 from pumpkit.reporter.framer import SLICE, Frame, Framer, best_codec
 from pumpkit.reporter.reentrant import Tally
 from pumpkit.reporter.settings import Log, Settings
@@ -60,8 +60,6 @@ class Sender:
         #: Records dropped by the application side: the queue was full, or the reporter was stopped.
         self.full = Tally()
         self.unsent = Tally()
-        #: Held while modules are imported: the child of a fork would find them locked for ever.
-        self.loading = threading.Lock()
         self.confirmed = 0
         #: Frames that were packed and not confirmed, oldest first.
         self.pending: deque[Frame] = deque()
@@ -148,7 +146,7 @@ class Sender:
 
     def _ready(self) -> Framer:
         if self._framer is None:
-            with self.loading:
+            with process.importing():
                 codec = best_codec()
             self._framer = Framer(self.queue, self._settings, codec)
             self._since = self._added = self._clock()
@@ -193,8 +191,7 @@ class Sender:
         self.asking = True
         try:
             if self._log is None:
-                with self.loading:
-                    self._log = self._open_log()
+                self._log = self._open_log()
             data = [frame.data for frame in frames]
             gap = self._log.append(data, accept_gap=self._accept_gap, timeout=timeout)
         except Exception as error:  # whatever a driver raises, the frames are kept and repeated

@@ -135,7 +135,7 @@ def test_a_reporter_first_used_at_exit_sends_without_a_thread(program: Any) -> N
 
 def test_other_threads_that_go_on_recording_do_not_hold_up_the_end(program: Any) -> None:
     """Daemon threads record to the last moment; the end comes, and what arrived is whole."""
-    _, err = program.run(
+    program.run(
         f"""{_BEGIN}
     def work():
         while True:

@@ -1,5 +1,6 @@
 """How frames reach a buffer that is slow, away, full, wrong, or has forgotten. Time is the test's own."""
 
+import itertools
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -46,6 +47,7 @@ class Desk:
 
 @pytest.fixture
 def desk(log: Any) -> Desk:
+    """Return a sender to try out."""
     return Desk(log)
 
 
@@ -95,7 +97,7 @@ def test_an_away_buffer_is_tried_again_at_growing_pauses_with_the_same_bytes(
         before = len(desk.log.calls)
         desk.until(lambda before=before: len(desk.log.calls) > before)  # type: ignore[misc]
         times.append(desk.now)
-    pauses = [b - a for a, b in zip(times, times[1:], strict=False)]
+    pauses = [b - a for a, b in itertools.pairwise(times)]
     assert pauses[0] < 0.25
     assert 2.4 < max(pauses) < 5.3
     assert {call[0] for call in desk.log.calls} == {desk.log.calls[0][0]}

@@ -1,0 +1,248 @@
+"""Processes that fork, by every way Python has, with a real buffer: every record of every process arrives once."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+_MULTIPROCESSING = """
+    import multiprocessing, sys
+    import pumpkit
+
+    reporter = pumpkit.Reporter(flush_interval=60)
+
+    def work(name):
+        for number in range(100):
+            reporter.record({"n": number, "by": name})
+        pumpkit.record({"n": 100, "by": name})
+
+    def main():
+        context = multiprocessing.get_context(sys.argv[1])
+        if sys.argv[2] == "early":
+            work("parent")
+        %s
+        if sys.argv[2] == "late":
+            work("parent")
+
+    if __name__ == "__main__":
+        main()
+"""
+
+
+def _by(program: Any) -> Counter[Any]:
+    """Return how many records there are of each process; every record is there once."""
+    records = program.records()
+    whole = Counter((record["by"], record["n"]) for record in records)
+    assert set(whole.values()) == {1}
+    producers: dict[str, set[Any]] = {}
+    for record in records:
+        producers.setdefault(record["_producer"], set()).add(str(record["by"]).split()[0])
+    assert all(len(names) == 1 for names in producers.values())  # a producer is never shared
+    return Counter(record["by"] for record in records)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("parent", ["early", "late"])
+def test_multiprocessing_children_lose_nothing(program: Any, method: str, parent: str) -> None:
+    """Whether the parent has recorded before the children begin or only after them, all records arrive."""
+    code = _MULTIPROCESSING % (
+        """
+        processes = [context.Process(target=work, args=(name,)) for name in range(3)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+            assert process.exitcode == 0"""
+    )
+    program.run(code, method, parent)
+    assert _by(program) == {"parent": 101, 0: 101, 1: 101, 2: 101}
+
+
+def test_a_pool_that_is_closed_loses_nothing(program: Any) -> None:
+    """Workers of a pool end in order when it is closed and joined."""
+    code = _MULTIPROCESSING % (
+        """
+        pool = context.Pool(2, maxtasksperchild=3)
+        pool.map(work, range(12), chunksize=1)
+        pool.close()
+        pool.join()"""
+    )
+    program.run(code, "fork", "early")
+    assert Counter(record["by"] for record in program.records()) == {**dict.fromkeys(range(12), 101), "parent": 101}
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_process_pool_executor_loses_nothing(program: Any, method: str) -> None:
+    """Workers of concurrent.futures end in order too."""
+    code = _MULTIPROCESSING % (
+        """
+        from concurrent.futures import ProcessPoolExecutor
+        with ProcessPoolExecutor(2, mp_context=context) as pool:
+            list(pool.map(work, range(6)))"""
+    )
+    program.run(code, method, "early")
+    assert Counter(record["by"] for record in program.records()) == {**dict.fromkeys(range(6), 101), "parent": 101}
+
+
+def test_an_exception_in_a_child_loses_nothing(program: Any) -> None:
+    """A multiprocessing child that fails still sends what it recorded."""
+    code = _MULTIPROCESSING % (
+        """
+        process = context.Process(target=fail)
+        process.start()
+        process.join()
+        assert process.exitcode == 1"""
+    )
+    code = code.replace(
+        "    def main():", "    def fail():\n        work(0)\n        raise ValueError\n\n    def main():", 1
+    )
+    program.run(code, "fork", "early")
+    assert _by(program) == {"parent": 101, 0: 101}
+
+
+_FORKS = """
+    import os, sys, threading, time
+    import pumpkit
+
+    reporter = pumpkit.Reporter(flush_interval=%s, records_buffer_size=1_000_000, exit_timeout=60)
+    going = True
+    counts = [0] * 4
+
+    def work(name):
+        while going:
+            reporter.record({"n": counts[name], "by": f"thread {name}"})
+            counts[name] += 1
+            if counts[name] %% 50 == 0:
+                time.sleep(0.001)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    children = []
+    for child in range(%s):
+        pid = os.fork()
+        if pid == 0:
+            for number in range(20):
+                reporter.record({"n": number, "by": child})
+            if child %% 2:
+                os._exit(0 if reporter.flush(60) == (20, 0, 0) else 9)
+            sys.exit(0)
+        children.append(pid)
+        if child %% 8 == 7:
+            while children:
+                assert os.waitpid(children.pop(), 0)[1] == 0
+    while children:
+        assert os.waitpid(children.pop(), 0)[1] == 0
+    going = False
+    for thread in threads:
+        thread.join()
+    result = reporter.flush(60)
+    assert result == (sum(counts), 0, 0), result
+    print(*counts)
+"""
+
+
+@pytest.mark.parametrize(("interval", "forks"), [("60", 20), ("0.01", 200)])
+def test_forks_under_recording_threads_lose_and_double_nothing(program: Any, interval: str, forks: int) -> None:
+    """Children of a busy parent start empty, send their own, and end by _exit after a flush or by sys.exit."""
+    out, _ = program.run(_FORKS % (interval, forks))
+    counts = {f"thread {name}": int(count) for name, count in enumerate(out.split())}
+    assert _by(program) == {**counts, **dict.fromkeys(range(forks), 20)}
+
+
+def test_a_fork_of_a_fork_and_a_fork_after_close(program: Any) -> None:
+    """Grandchildren have producers of their own; a closed reporter stays closed in a child."""
+    program.run(
+        """
+        import os, sys
+        import pumpkit
+        reporter, closed = pumpkit.Reporter(), pumpkit.Reporter()
+        closed.close()
+        name = "a"
+        for _ in range(3):
+            reporter.record({"n": 0, "by": name})
+            pid = os.fork()
+            if pid:
+                reporter.record({"n": 1, "by": name})
+                assert os.waitpid(pid, 0)[1] == 0
+                break
+            name += "a"
+            closed.record({})
+            assert closed.stats().drops == {"unsent": 1}
+        """
+    )
+    assert _by(program) == {"a": 2, "aa": 2, "aaa": 2}
+
+
+def test_a_child_of_a_reporter_with_an_open_buffer_counts_its_records(program: Any) -> None:
+    """A Buffer that was handed over belongs to the process that opened it."""
+    program.run(
+        """
+        import os
+        import pumpkit
+        from pumpkit.buffers import open_buffer
+        buffer = open_buffer()
+        reporter = pumpkit.Reporter(buffer)
+        reporter.record({"n": 0, "by": "parent"})
+        pid = os.fork()
+        reporter.record({"n": 1, "by": "parent"})
+        if pid == 0:
+            assert reporter.flush() == (0, 0, 1)
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert reporter.close() == (2, 0, 0)
+        buffer.close()
+        """
+    )
+    assert _by(program) == {"parent": 2}
+
+
+def test_the_working_directory_of_a_child_does_not_change_the_buffer(program: Any) -> None:
+    """A relative URL means the same file in a child that has gone elsewhere."""
+    program.run(
+        """
+        import os, sys
+        import pumpkit
+        reporter = pumpkit.Reporter("sqlite:///buffer.db")
+        if os.fork() == 0:
+            os.chdir("/")
+            reporter.record({"n": 0, "by": "child"})
+            sys.exit(0)
+        assert os.wait()[1] == 0
+        """
+    )
+    assert _by(program) == {"child": 1}
+
+
+def test_a_fork_while_the_driver_is_imported_does_not_lock_the_child_up(program: Any) -> None:
+    """A fork waits for the import, because a child would find the module locked by a thread that it does not have."""
+    folder = program.folder / "site"
+    (folder / "slow-1.dist-info").mkdir(parents=True)
+    (folder / "slow-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: slow\nVersion: 1\n")
+    (folder / "slow-1.dist-info" / "entry_points.txt").write_text("[pumpkit.buffers]\nslow = slow_buffer\n")
+    (folder / "slow_buffer.py").write_text(
+        "import os, time\n"
+        "open('importing', 'w').close()\n"
+        "time.sleep(0.3)\n"
+        "from pumpkit.buffers import sqlite\n"
+        "def open(url, *, create):\n"
+        "    return sqlite.open('sqlite:///buffer.db', create=create)\n"
+    )
+    program.run(
+        """
+        import os, sys, time
+        sys.path.insert(0, "site")
+        import pumpkit
+        reporter = pumpkit.Reporter("slow:")
+        reporter.record({"n": 0, "by": "parent"})
+        reporter._outbox._bell.ring()
+        while not os.path.exists("importing"):
+            time.sleep(0.001)
+        pid = os.fork()
+        if pid == 0:
+            reporter.record({"n": 0, "by": "child"})
+            os._exit(0 if reporter.flush(20) == (1, 0, 0) else 9)
+        assert os.waitpid(pid, 0)[1] == 0
+        """
+    )
+    assert _by(program) == {"parent": 1, "child": 1}
