@@ -260,7 +260,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(disk)], check=True)
     yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)  # a failed test may have left files open
 
 
 def test_a_full_disk_is_waited_for(csv_world: CsvWorld, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -295,7 +295,7 @@ def test_a_replay_may_be_rejected_again(csv_world: CsvWorld) -> None:
 def test_an_id_of_another_form_is_refused(csv_world: CsvWorld) -> None:
     """Nothing can be promised for it, and nothing of the batch is written."""
     sink = csv_world.open()
-    with pytest.raises(ValueError, match="not a record id: 'producer'"):
+    with pytest.raises(ValueError, match="a record id ends in a sequence, not in 'producer'"):
         sink.write([{"n": 0}, {"n": 1}], ["a-0", "producer"], None, False)
     assert csv_world.files() == []
 

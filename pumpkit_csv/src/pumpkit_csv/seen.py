@@ -5,7 +5,8 @@ every producer, and that is either at most 1,000 records (`batch-records`) or on
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
@@ -14,6 +15,10 @@ PRODUCERS = 1_024
 
 #: How many rejected and how many late records are remembered, at least those of the last batch.
 RECORDS = 2_048
+
+
+#: Takes a record id apart: producer, dash, sequence.
+_SPLIT = operator.methodcaller("rpartition", "-")
 
 
 @attrs.frozen
@@ -29,17 +34,21 @@ class Seen:
     rejected: Sequence[str] = ()
     late: Sequence[str] = ()
 
-    def fresh(self, ids: Sequence[str], late: bool) -> list[int]:
+    def fresh(self, ids: Sequence[str], late: bool) -> Sequence[int]:
         """Return the indexes of the ids that are not written yet. Raises ValueError for what is no record id."""
         if late:
             written = set(self.late)
             return [index for index, id_ in enumerate(ids) if id_ not in written]
-        marks, rejected = self.next_seq, set(self.rejected)
-        return [
-            index
-            for index, (producer, sequence) in enumerate(map(_place, ids))
-            if sequence >= marks.get(producer, 0) or ids[index] in rejected
-        ]
+        marks = self.next_seq
+        firsts = _last_of_each(reversed(ids))
+        if all(sequence >= marks.get(producer, 0) for producer, sequence in firsts.items()):
+            return range(len(ids))  # as it mostly is
+        rejected = set(self.rejected)
+        return [index for index, id_ in enumerate(ids) if id_ in rejected or self._is_new(id_)]
+
+    def _is_new(self, id_: str) -> bool:
+        producer, _, sequence = id_.rpartition("-")
+        return int(sequence) >= self.next_seq.get(producer, 0)
 
     def after(self, ids: Sequence[str], rejected: Sequence[str], late: bool) -> "Seen":
         """Return what is known once all these were decided, and some of them rejected."""
@@ -47,27 +56,26 @@ class Seen:
             refused = set(rejected)
             written = [id_ for id_ in ids if id_ not in refused]
             return attrs.evolve(self, late=_last(self.late, written, RECORDS))
-        ends = dict(map(_place, ids))  # in order, so the last one of a producer stays
-        marks = {producer: max(sequence + 1, self.next_seq.get(producer, 0)) for producer, sequence in ends.items()}
+        lasts = _last_of_each(ids)
+        marks = {producer: max(last + 1, self.next_seq.get(producer, 0)) for producer, last in lasts.items()}
         kept = {producer: mark for producer, mark in self.next_seq.items() if producer not in marks}
         surplus = max(0, len(kept) + len(marks) - max(PRODUCERS, len(marks)))
         kept = dict(itertools.islice(kept.items(), surplus, None))
-        if self.rejected:
-            decided = set(ids)
-            earlier = [id_ for id_ in self.rejected if id_ not in decided]
-        else:
-            earlier = []
+        decided = set(ids) if self.rejected else set()
+        earlier = [id_ for id_ in self.rejected if id_ not in decided]
         return attrs.evolve(self, next_seq=kept | marks, rejected=_last(earlier, rejected, RECORDS))
+
+
+def _last_of_each(ids: Iterable[str]) -> dict[str, int]:
+    """Return the sequence of the last id of each producer; raises ValueError for what is no record id."""
+    ends = {producer: sequence for producer, _, sequence in map(_SPLIT, ids)}
+    try:
+        return {producer: int(sequence) for producer, sequence in ends.items()}
+    except ValueError:
+        wrong = [sequence for sequence in ends.values() if not sequence.isdecimal()]
+        raise ValueError(f"a record id ends in a sequence, not in {', '.join(wrong)!r:.80}") from None
 
 
 def _last(earlier: Sequence[str], new: Sequence[str], most: int) -> list[str]:
     together = [*earlier, *new]
     return together[-max(most, len(new)) :]
-
-
-def _place(id_: str) -> tuple[str, int]:
-    producer, _, sequence = id_.rpartition("-")
-    try:
-        return producer, int(sequence)
-    except ValueError:
-        raise ValueError(f"not a record id: {id_!r}") from None

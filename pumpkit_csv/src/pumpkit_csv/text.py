@@ -58,13 +58,16 @@ def _plain(value: object) -> object:
     return value
 
 
-_TEXTS: dict[type, Callable[[Any], str]] = {
-    str: str,
+#: How a value becomes text that needs neither quoting nor escaping.
+PLAIN: dict[type, Callable[[Any], str]] = {
     type(None): lambda value: "",
     bool: lambda value: "true" if value else "false",
     int: int.__repr__,
     float: float.__repr__,
     datetime.datetime: _datetime,
+}
+_TEXTS: dict[type, Callable[[Any], str]] = PLAIN | {
+    str: str,
     bytes: _bytes,
     list: _json,
     dict: _json,
