@@ -3,6 +3,7 @@
 `FOLDER/plan.json` holds the sink's settings and the fetches of a log, each a list of writes. After a fetch the place in
 the log and the dead letters are replaced as one file, as a cursor commits them; so a killed driver that is started
 again gets the whole fetch again. While the sink is unavailable it tries again, up to the number of times in the plan.
+With `"start": true` it opens the sink, which recovers, and does nothing else.
 """
 
 import json
@@ -23,6 +24,8 @@ def main(folder: Path) -> None:
     state: dict[str, Any] = json.loads(cursor.read_text()) if cursor.exists() else {"place": 0, "dead": []}
     sink = Sink.open(PumpConfig(name="audit", type="csv"), Meta({"csv-dir": "out", **plan["meta"]}, base=folder))
     sink.init()
+    if plan.get("start"):
+        return
     tries = plan["tries"]
     for fetch in plan["fetches"][state["place"] :]:
         dead = []

@@ -182,12 +182,12 @@ def test_killed_at_any_call_and_again_at_any_call_of_the_recovery(faults: Faults
         if killed.state() not in found:
             found.add(killed.state())
             opened = killed.copy(f"opened-{number}")
-            opened.plan(fetches=[])
+            opened.plan(start=True)
             recovery = opened.points()
             kinds |= {second.call for second in recovery if second.ours}
             for again, second in enumerate(faults.some(recovery, 2)):
                 twice = killed.copy(f"twice-{number}-{again}")
-                twice.plan(fetches=[])
+                twice.plan(start=True)
                 assert twice.run(*second.fault("signal=KILL")).returncode in (-9, 137), (point, second)
                 twice.plan()
                 twice.finish(f"killed at {point}, then at {second}")

@@ -86,7 +86,7 @@ class Table:
             return b""
         cells = [self._column(column) for column in values]
         if self.layout.id_field:
-            cells.insert(0, ids)
+            cells.insert(0, self._column(list(ids)))
         rows = map('","'.join, zip(*cells, strict=True))
         lines = f'{self._end}"'.join(rows)
         return encoded(f'"{lines}{self._end}')
