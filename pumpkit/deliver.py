@@ -4,8 +4,9 @@
 of them and returns, or raises a verdict. Until every number is written, dead or held, it goes on.
 
 The witness rule: a record is dead only if others were accepted between two of its failures alone. So an outage,
-which fails everything, kills nothing, and a record that breaks every batch it is in is found by halving. A record
-that failed alone with nothing accepted since is *held*: it is tried again after the next batch.
+which fails everything, kills nothing, and a record that breaks every batch it is in is found by halving. What failed
+with nothing accepted since is *held*, a record that failed alone as well as a whole part of which nothing was
+accepted: it is tried again after the next batch.
 """
 
 import math
@@ -22,8 +23,9 @@ Kind = Literal["rejected", "unknown", "timeout", "crash", "filter", "bad-frame"]
 #: Writes the records with these numbers, or raises a verdict.
 Write = Callable[[Sequence[int]], None]
 
-#: The longest pause between two tries, in seconds.
+#: The longest pause between two tries, in seconds; a sink may ask for a longer one, up to the second.
 LONGEST_PAUSE = 30.0
+LONGEST_ASKED = 3600.0
 
 
 @attrs.frozen
@@ -38,11 +40,15 @@ class Dead:
 
 @attrs.frozen
 class Failure:
-    """A write that never answered: the worker died in it. `accepted` is how many writes had succeeded before."""
+    """A write that never answered: the worker died in it. `accepted` is how many writes had succeeded before.
+
+    `numbers` may leave out what was decided since; `alone` is whether the write was of one record.
+    """
 
     numbers: list[int]
     kind: Kind
     accepted: int
+    alone: bool
 
 
 @attrs.define
@@ -62,6 +68,13 @@ class Memory:
     rejected: int = 0  # records rejected since one was accepted
     pauses: int = 0  # in a row
     suspects: dict[int, int] = attrs.field(factory=dict)  # failed alone: number -> `accepted` at that time
+    parked: dict[int, int] = attrs.field(factory=dict)  # failed with all of its part: the same
+    failed: dict[int, int] = attrs.field(factory=dict)  # number -> failed writes it was part of
+
+    def let_go(self, number: int) -> None:
+        """Forget a record that is decided."""
+        for known in (self.suspects, self.parked, self.failed):
+            known.pop(number, None)
 
 
 @attrs.frozen
@@ -92,10 +105,14 @@ def deliver(
     deaths = [] if policy.ordered else list(failures)  # an ordered sink's batch is never taken apart
     for failure in deaths:
         run.died(failure)
-    todo = [number for number in numbers if number not in memory.suspects and number not in run.settled]
+    held = memory.suspects.keys() | memory.parked.keys()
+    todo = [number for number in numbers if number not in held and number not in run.settled]
     for part in run.parts(todo, deaths):
         run.deliver(part)
-    run.try_suspects([number for number in numbers if number in memory.suspects], alone=not todo)
+    alone = not todo and not deaths  # what a worker has just died of waits for a witness in the next batch
+    run.try_parked([number for number in numbers if number in memory.parked], alone=alone)
+    run.try_suspects([number for number in numbers if number in memory.suspects], alone=alone)
+    run.outcome.held = [number for number in numbers if number in memory.suspects or number in memory.parked]
     return run.outcome
 
 
@@ -107,80 +124,99 @@ class _Run:
         self.policy = policy
         self.memory = memory
         self.outcome = Outcome()
-        self.settled: set[int] = set()  # dead before anything was written
-        self.failed: dict[int, int] = {}  # number -> failed writes it was part of
+        self.settled: set[int] = set()  # dead
 
     def died(self, failure: Failure) -> None:
         """Take in a write that killed a worker: one unknown verdict; alone, it makes a suspect or a dead record."""
         self._count(failure.numbers)
-        if len(failure.numbers) == 1:
+        if failure.alone:
             self._failed_alone(failure.numbers[0], failure.accepted, failure.kind, f"the worker died: {failure.kind}")
 
     def parts(self, numbers: list[int], failures: list[Failure]) -> list[list[int]]:
-        """Cut into writes: the halves of the smallest part that killed a worker first, then what is left."""
-        here = set(numbers) if failures else set()
-        killers = [[number for number in failure.numbers if number in here] for failure in failures]
-        suspected = min(filter(None, killers), key=len, default=[])
-        rest = sorted(here.difference(suspected)) if suspected else numbers
-        size = self.policy.batch_records
-        return _halves(suspected) + [rest[at : at + size] for at in range(0, len(rest), size)]
+        """Cut into writes, none of which killed a worker before: the halves of those, smallest first, and the rest."""
+        parts: list[list[int]] = []
+        rest = set(numbers) if failures else set()
+        for failure in sorted(failures, key=lambda failure: len(failure.numbers)):
+            part = [number for number in failure.numbers if number in rest]
+            rest.difference_update(part)
+            parts += _halves(part)
+        size, numbers = self.policy.batch_records, sorted(rest) if failures else numbers
+        return parts + [numbers[at : at + size] for at in range(0, len(numbers), size)]
 
-    def deliver(self, part: list[int]) -> None:
+    def deliver(self, part: list[int], attempts: int = 0) -> None:
         """Write a part whole, again and again; after `max_attempts` unknown verdicts look for the record in it."""
-        attempts = 0
         while part:
-            left, error = self._call(part)
+            part, error = self._write(part)
             if error is None:
-                part = left
-                continue
+                return
             attempts += 1
             if attempts < self.policy.max_attempts or self.policy.ordered:
-                self._pause(f"{type(error).__name__}: {error}")
+                self._pause(_told(error))
+            elif len(part) == 1:
+                return self._failed_alone(part[0], self.memory.accepted, "unknown", _told(error))
             else:
-                part = self._halve(part)
+                return self._halve(part)
+
+    def try_parked(self, numbers: list[int], *, alone: bool) -> None:
+        """Try parts of which nothing was accepted again if others were since, or there are none; else hold them."""
+        size = self.policy.batch_records
+        for part in [numbers[at : at + size] for at in range(0, len(numbers), size)]:
+            if alone or self._has_witness(part):
+                self.deliver(part, attempts=self.policy.max_attempts - 1)
 
     def try_suspects(self, suspects: list[int], *, alone: bool) -> None:
         """Try what failed alone once more if others were accepted since, or there are none; else hold it."""
         for number in suspects:
             if alone or self.memory.accepted > self.memory.suspects[number]:
-                self._try_alone(number)
-            if number in self.memory.suspects:
-                self.outcome.held.append(number)
+                _, error = self._write([number])
+                if error is not None:
+                    self._failed_alone(number, self.memory.accepted, "unknown", _told(error))
 
-    def _try_alone(self, number: int) -> None:
-        left = [number]
-        while left:
-            left, error = self._call(left)
-            if error is not None:
-                self._failed_alone(number, self.memory.accepted, "unknown", f"{type(error).__name__}: {error}")
-                return
-        self.memory.suspects.pop(number, None)
+    def _halve(self, part: list[int]) -> None:
+        """Find the records that break a part, depth first.
 
-    def _halve(self, part: list[int]) -> list[int]:
-        """Find the records that break a part, depth first; return what to try again whole, after an outage."""
+        If nothing is accepted within log2(n) + 8 failures it is an outage, unless others were accepted since the part
+        was parked: then it is all bad. Which half comes first is left to chance, so that no row of bad records hides
+        the good ones for ever.
+        """
         before = self.memory.accepted
-        budget = math.ceil(math.log2(len(part))) + 8 if len(part) > 1 else 1
-        stack = list(reversed(_halves(part)))
-        alone: list[int] = []
-        while stack:
-            piece = stack.pop()
-            left, error = self._call(piece)
-            if error is None:
-                stack += [left] if left else []
-                continue
-            budget -= 1
-            if budget < 0 and self.memory.accepted == before:
-                # Nothing at all was accepted: an outage. What failed alone in it proves nothing.
-                for number in alone:
-                    self.memory.suspects.pop(number, None)
-                self._pause(f"{type(error).__name__}: {error}")
-                return sorted([*alone, *piece, *(number for rest in stack for number in rest)])
-            if len(piece) == 1:
-                self._failed_alone(piece[0], self.memory.accepted, "unknown", f"{type(error).__name__}: {error}")
-                alone += piece
-            else:
-                stack += reversed(_halves(piece))
-        return []
+        budget = math.inf if self._has_witness(part) else math.ceil(math.log2(len(part))) + 8
+        broken = [part]
+        while broken:
+            halves = _halves(broken.pop())
+            if self.policy.random() < 0.5:
+                halves.reverse()
+            for half in halves:
+                left, error = self._write(half)
+                if error is None:
+                    continue
+                if len(left) == 1:
+                    self._failed_alone(left[0], self.memory.accepted, "unknown", _told(error))
+                else:
+                    broken.append(left)
+                budget -= 1
+                if budget < 0 and self.memory.accepted == before:
+                    self._park(part)
+                    return self._pause(_told(error))
+
+    def _park(self, part: list[int]) -> None:
+        """Hold what is left of a part; what failed alone in an outage proves nothing."""
+        for number in part:
+            if number not in self.settled:
+                self.memory.suspects.pop(number, None)
+                self.memory.parked[number] = self.memory.accepted
+
+    def _has_witness(self, part: list[int]) -> bool:
+        """Return whether others were accepted since all of this part was parked."""
+        parked = self.memory.parked
+        return all(number in parked and parked[number] < self.memory.accepted for number in part)
+
+    def _write(self, part: list[int]) -> tuple[list[int], Exception | SystemExit | None]:
+        """Write until nothing is left or the verdict is unknown; return what is left then, and the error."""
+        error = None
+        while part and error is None:
+            part, error = self._call(part)
+        return part, error
 
     def _call(self, part: list[int]) -> tuple[list[int], Exception | SystemExit | None]:
         """Write once. Return what is left to write of a known verdict, or the error of an unknown one."""
@@ -190,7 +226,7 @@ class _Run:
             return self._partial(part, verdict)
         except (Unavailable, ConnectionError, TimeoutError) as verdict:
             self._count(part)
-            self._pause(f"{type(verdict).__name__}: {verdict}", getattr(verdict, "retry_after", None))
+            self._pause(_told(verdict), getattr(verdict, "retry_after", None))
             return part, None
         except ConfigError:
             raise
@@ -202,17 +238,15 @@ class _Run:
 
     def _partial(self, part: list[int], verdict: PartialWrite) -> tuple[list[int], Exception | None]:
         named = [*verdict.rejected, *verdict.retry]
-        if len(set(named)) != len(named) or not all(type(i) is int and 0 <= i < len(part) for i in named):
+        valid = all(type(index) is int and 0 <= index < len(part) for index in named)
+        if not named or not valid or len(set(named)) != len(named):
             self._count(part)
-            return part, ValueError(f"PartialWrite names {sorted(named, key=repr)[:5]} of a batch of {len(part)}")
-        if not named:
-            self._count(part)
-            return part, ValueError("PartialWrite names no record")
+            return part, ValueError(f"PartialWrite names {named[:5]!r:.200} of a batch of {len(part)}")
         for index, reason in sorted(verdict.rejected.items()):
             self._dead(part[index], "rejected", str(reason))
-        written = [number for index, number in enumerate(part) if index not in set(named)]
-        if written:
-            self._accepted(written)
+        unnamed = sorted(set(range(len(part))).difference(named))
+        if unnamed:
+            self._accepted([part[index] for index in unnamed])
         self.memory.rejected += len(verdict.rejected)
         if self.memory.rejected >= self.policy.reject_limit:
             reason = next(iter(verdict.rejected.values()), "")
@@ -227,28 +261,39 @@ class _Run:
         self.memory.accepted += 1
         self.memory.rejected = self.memory.pauses = 0
         self.outcome.written += part
+        if self.memory.failed:
+            for number in part:
+                self.memory.let_go(number)
         self.policy.accepted(part)
 
     def _failed_alone(self, number: int, accepted: int, kind: Kind, reason: str) -> None:
         """Note a failure alone, after `accepted` writes: the second one with a witness in between is the end."""
+        self.memory.parked.pop(number, None)
         if accepted > self.memory.suspects.setdefault(number, accepted):
-            del self.memory.suspects[number]
             self._dead(number, kind, reason)
 
     def _dead(self, number: int, kind: Kind, reason: str) -> None:
+        attempts = self.memory.failed.get(number, 0) + (kind == "rejected")
+        self.memory.let_go(number)
         self.settled.add(number)
-        self.memory.suspects.pop(number, None)
-        self.outcome.dead.append(Dead(number, kind, reason, self.failed.get(number, 0) + (kind == "rejected")))
+        self.outcome.dead.append(Dead(number, kind, reason, attempts))
 
     def _count(self, part: Iterable[int]) -> None:
         for number in part:
-            self.failed[number] = self.failed.get(number, 0) + 1
+            self.memory.failed[number] = self.memory.failed.get(number, 0) + 1
 
-    def _pause(self, reason: str, retry_after: float | None = None) -> None:
+    def _pause(self, reason: str, asked: float | None = None) -> None:
         """Back off: what the sink asked for, else uniform(0, min(30, 0.5 * 2^n)) seconds."""
         longest = min(LONGEST_PAUSE, 0.5 * 2 ** min(self.memory.pauses, 10))
         self.memory.pauses += 1
-        self.policy.pause(self.policy.random() * longest if retry_after is None else retry_after, reason)
+        seconds = self.policy.random() * longest
+        if isinstance(asked, int | float) and asked >= 0:  # not the text of a header, nor nan
+            seconds = min(asked, LONGEST_ASKED)
+        self.policy.pause(seconds, reason)
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error!s:.2000}"
 
 
 def _halves(part: list[int]) -> list[list[int]]:

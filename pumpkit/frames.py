@@ -5,9 +5,10 @@ One msgpack array, readable from any language:
     [1, producer:bin16, first:uint, count:uint, created_ms:uint, source:str<=64, codec:0 raw|1 zstd,
      raw_size:uint, crc32(body):uint, drops:{cause: total}, common:{field: value}, body:bin]
 
-The body, once decompressed, is a msgpack array of `count` maps. More elements at the end of the frame are
-ignored. Frames come from outside: everything read here is bounded, and nothing but `BadFrame` and
-`FrameTooNew` is raised for bytes of any kind.
+The body, once decompressed, is a msgpack array of `count` maps. `common` holds fields of every record of the frame,
+where it has none of that name itself; as all its records share them, their values are neither lists nor maps. More
+elements at the end of the frame are ignored. Frames come from outside: everything read here is bounded, and nothing
+but `BadFrame` and `FrameTooNew` is raised for bytes of any kind.
 """
 
 import itertools
@@ -18,16 +19,21 @@ from typing import Any, NamedTuple
 import msgpack
 
 from pumpkit.errors import BadFrame, FrameTooNew
-from pumpkit.values import MAX_RECORD, SHELL, SHELL_BYTES, array_header
+from pumpkit.values import MAX_RECORD, SCALARS, SHELL, SHELL_BYTES, array_header, boundaries
 
 VERSION = 1
 RAW, ZSTD = 0, 1
 
 MAX_RECORDS = 2_000
-MAX_SOURCE = 64  # characters
+MAX_SOURCE = 64  # characters, all printable
+MAX_COMMON = 64  # fields
+MAX_HEADER = 64 << 10  # bytes, everything before the body
 MAX_BODY = 4 << 20  # bytes, as stored
 MAX_RAW = 8 << 20  # bytes, decompressed
-MAX_FRAME = MAX_BODY + (1 << 20)  # bytes; the header may add one record's worth of common fields
+MAX_FRAME = MAX_BODY + (1 << 20)  # bytes; the rest is for what later versions add
+MAX_ELEMENTS = 64  # of the frame, those that are ignored included
+
+_ELEMENTS = 12
 
 _LEVEL = 1  # zstd: higher levels cost more CPU than they save disk on records of this size
 
@@ -75,17 +81,19 @@ def pack_frame(
 ) -> bytes:
     """Return the bytes of a frame; `runs` are packed maps with their number, as `RecordPacker.pack` makes them.
 
-    No runs make a farewell frame, which only carries `drops`. Raises ValueError beyond the limits above.
+    No runs make a farewell frame, which only carries `drops`. Raises ValueError for one that no reader would take.
     """
     count = sum(number for _, number in runs)
     raw = b"".join([array_header(count), *(blob for blob, _ in runs)])
     body = _compress(raw) if codec == ZSTD else raw
-    if count > MAX_RECORDS or len(raw) > MAX_RAW or len(body) > MAX_BODY or len(source) > MAX_SOURCE:
-        raise ValueError(f"a frame of {count} records, {len(raw)} bytes and source {source!r} is over the limits")
-    header = [VERSION, producer, first, count, created_ms, source, codec, len(raw), zlib.crc32(body)]
-    packed: bytes = msgpack.packb(
-        [*header, dict(drops or {}), dict(common or {}), body], datetime=True, unicode_errors="surrogatepass"
-    )
+    carried = dict(drops or {}), dict(common or {})
+    header = Header(producer, first, count, created_ms, source, codec, len(raw), zlib.crc32(body), *carried, body)
+    wrong = _wrong(header)
+    if wrong:
+        raise ValueError(wrong)
+    packed: bytes = msgpack.packb([VERSION, *header], datetime=True, unicode_errors="surrogatepass")
+    if len(packed) - len(body) > MAX_HEADER:
+        raise ValueError(f"a header of {len(packed) - len(body)} bytes, over {MAX_HEADER}")
     return packed
 
 
@@ -94,21 +102,38 @@ def read_header(frame: bytes) -> Header:
     if len(frame) > MAX_FRAME:
         raise BadFrame(f"{len(frame)} bytes, over {MAX_FRAME}")
     try:
-        parts = _unpack(frame)
-    except Exception as error:  # msgpack raises many kinds, OverflowError for absurd timestamps among them
-        raise BadFrame(f"not a msgpack array: {type(error).__name__}: {error}") from error
-    if type(parts) is not list or not parts:
-        raise BadFrame("not a msgpack array")
-    version = parts[0]
+        cuts = _elements(frame)
+        version = msgpack.unpackb(frame[cuts[0] : min(cuts[1], cuts[0] + 9)])  # at most 9 bytes make an integer
+    except Exception as error:  # msgpack raises many kinds
+        raise BadFrame(f"not a frame: {type(error).__name__}: {error}") from error
     if type(version) is int and version > VERSION:
         raise FrameTooNew(f"frame version {version}, this pumpkit reads {VERSION}: upgrade pumpkit")
-    if version != VERSION or len(parts) < 12:
-        raise BadFrame(f"not a frame: version {version!r}, {len(parts)} elements")
-    header = Header(*parts[1:12])
-    reason = _wrong(header)
-    if reason:
-        raise BadFrame(reason)
+    if type(version) is not int or version != VERSION or len(cuts) <= _ELEMENTS:
+        raise BadFrame(f"not a frame: version {version!r:.40}, {len(cuts) - 1} elements")
+    head, body = frame[cuts[1] : cuts[11]], frame[cuts[11] : cuts[12]]
+    if len(head) > MAX_HEADER or body[0] not in _BIN:
+        raise BadFrame(f"a header of {len(head)} bytes, and a body of type {body[0]:#x}")
+    try:
+        header = Header._make([*msgpack.unpackb(b"\x9a" + head, **_LIMITS), msgpack.unpackb(body)])
+    except Exception as error:  # such as OverflowError for an absurd timestamp
+        raise BadFrame(f"bad header: {type(error).__name__}: {error}") from error
+    wrong = _wrong(header)
+    if wrong:
+        raise BadFrame(wrong)
     return header
+
+
+def _elements(frame: bytes) -> list[int]:
+    """Return where the elements of a frame begin, without building any, and where the last one ends."""
+    unpacker = msgpack.Unpacker(max_buffer_size=MAX_FRAME)
+    unpacker.feed(frame)
+    count = unpacker.read_array_header()
+    if not 1 <= count <= MAX_ELEMENTS:
+        raise ValueError(f"{count} elements")
+    cuts = boundaries(unpacker, count)
+    if cuts[-1] != len(frame):
+        raise ValueError(f"{len(frame) - cuts[-1]} bytes after it")
+    return cuts
 
 
 def decode(frame: bytes) -> Content:
@@ -133,12 +158,13 @@ def _wrong(header: Header) -> str | None:
     uints = (header.first, header.total, header.created_ms, header.raw_size, header.crc)
     checks = {
         "producer": type(header.producer) is bytes and len(header.producer) == 16,
-        "number": all(type(value) is int and 0 <= value < 1 << 63 for value in uints),
-        "source": type(header.source) is str and len(header.source) <= MAX_SOURCE,
+        "number": all(map(_is_uint, uints)) and header.first + header.total < 1 << 63,
+        "source": type(header.source) is str and len(header.source) <= MAX_SOURCE and header.source.isprintable(),
         "codec": type(header.codec) is int and header.codec in (RAW, ZSTD),
-        "drops": type(header.drops) is dict
-        and all(type(k) is str and type(v) is int and v >= 0 for k, v in header.drops.items()),
-        "common": type(header.common) is dict and all(type(key) is str for key in header.common),
+        "drops": type(header.drops) is dict and all(type(k) is str and _is_uint(v) for k, v in header.drops.items()),
+        "common": type(header.common) is dict
+        and len(header.common) <= MAX_COMMON
+        and all(type(name) is str and type(value) in SCALARS for name, value in header.common.items()),
         "body": type(header.body) is bytes and len(header.body) <= MAX_BODY,
     }
     for name, good in checks.items():
@@ -149,6 +175,10 @@ def _wrong(header: Header) -> str | None:
     if header.raw_size > MAX_RAW:
         return f"{header.raw_size} bytes decompressed, over {MAX_RAW}"
     return None
+
+
+def _is_uint(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
 
 
 def _raw_body(header: Header) -> bytes:
@@ -169,14 +199,12 @@ def _unpack(packed: bytes) -> Any:
 
 
 def _salvage(header: Header, raw: bytes, error: Exception) -> Content:
-    """Unpack record by record after the whole failed, so that only the bad ones are lost to the sinks."""
+    """Unpack record by record after the whole failed, so that the sinks lose only the bad ones."""
     slices = _slices(raw, header.total, error)
     content = Content(header, [], [], [])
     indexes: list[int] = []
     for index, blob in enumerate(slices):
         try:
-            if len(blob) > MAX_RECORD:
-                raise ValueError(f"{len(blob)} bytes, over {MAX_RECORD}")
             record = _unpack(b"\x91" + blob)[0]
             if type(record) is not dict:
                 raise TypeError(f"a record must be a map, not {type(record).__name__}")
@@ -190,16 +218,13 @@ def _salvage(header: Header, raw: bytes, error: Exception) -> Content:
 
 def _slices(raw: bytes, count: int, cause: Exception) -> list[bytes]:
     """Cut a body into its records without building them. Raises BadFrame where the bytes do not allow it."""
-    unpacker = msgpack.Unpacker(max_buffer_size=len(raw) + 1)
+    unpacker = msgpack.Unpacker(max_buffer_size=MAX_RAW)
     unpacker.feed(raw)
     try:
         found = unpacker.read_array_header()
         if found != count:
             raise BadFrame(f"{found} records in the body, {count} in the header")
-        cuts = [unpacker.tell()]
-        for _ in range(count):
-            unpacker.skip()
-            cuts.append(unpacker.tell())
+        cuts = boundaries(unpacker, count)
     except BadFrame:
         raise
     except Exception as error:
@@ -209,15 +234,22 @@ def _slices(raw: bytes, count: int, cause: Exception) -> list[bytes]:
     return [raw[a:b] for a, b in itertools.pairwise(cuts)]
 
 
+def _refuse(code: int, data: bytes) -> None:
+    raise ValueError(f"extension type {code}")
+
+
+# A list's header makes msgpack reserve its memory, so no list may claim more elements than a record has bytes.
 _LIMITS: dict[str, Any] = {
     "timestamp": 3,
     "unicode_errors": "surrogatepass",
-    "max_str_len": MAX_FRAME,
-    "max_bin_len": MAX_FRAME,
-    "max_array_len": 1 << 17,
-    "max_map_len": 1 << 17,
-    "max_ext_len": 16,
+    "ext_hook": _refuse,
+    "max_str_len": MAX_RAW,
+    "max_bin_len": MAX_RAW,
+    "max_array_len": MAX_RECORD,
+    "max_map_len": MAX_RECORD,
 }
+
+_BIN = (0xC4, 0xC5, 0xC6)
 
 
 def _compress(raw: bytes) -> bytes:
@@ -232,7 +264,8 @@ def _decompress(body: bytes, size: int) -> bytes:
     import zstandard
 
     try:
-        stream = zstandard.ZstdDecompressor(max_window_size=MAX_RAW).stream_reader(body)
+        reader = zstandard.ZstdDecompressor(max_window_size=MAX_RAW)
+        stream = reader.stream_reader(body, read_across_frames=True)
         raw: bytes = stream.read(size + 1)
     except Exception as error:
         raise BadFrame(f"cannot be decompressed: {error}") from error

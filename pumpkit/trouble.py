@@ -60,5 +60,5 @@ def failures(trouble: Iterable[Trouble], batch: Batch, numbers: Sequence[int]) -
             first, last = (starts[position] + index for position, index in (one.first, one.last))
             part = [number for number in numbers if first <= number <= last]
             if part:
-                found.append(Failure(part, one.kind, one.accepted))
+                found.append(Failure(part, one.kind, one.accepted, alone=one.first == one.last))
     return found

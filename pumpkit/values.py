@@ -1,13 +1,14 @@
 """Turning what applications report into wire values: one packer, its conversions, and what it refuses.
 
-On the wire a record is a map with `str` keys whose values are None, bool, 64-bit integers, float, str, bytes,
-list, map or an aware datetime (the msgpack timestamp extension, UTC). This module imports neither attrs nor
-dataclasses: it knows both kinds of class by the marks they leave.
+On the wire a record is a map with `str` keys, at every depth, whose values are None, bool, 64-bit integers, float,
+str, bytes, list, map or an aware datetime (the msgpack timestamp extension, UTC). This module imports neither attrs
+nor dataclasses: it knows both kinds of class by the marks they leave.
 """
 
 import datetime
 import decimal
 import enum
+import itertools
 import os
 import uuid
 from collections.abc import Mapping
@@ -22,6 +23,9 @@ MAX_DEPTH = 64
 
 #: The largest packed record, in bytes.
 MAX_RECORD = 1 << 20
+
+#: The types of wire values but list and map.
+SCALARS = frozenset({type(None), bool, int, float, str, bytes, datetime.datetime})
 
 
 def _deepest() -> int:
@@ -61,19 +65,26 @@ def as_map(record: object) -> dict[str, Any]:
     return fields
 
 
-def _fields(value: object) -> dict[str, Any] | None:
+def _fields(value: Any) -> dict[str, Any] | None:
     kind = type(value)
     names = getattr(kind, "__attrs_attrs__", None)
     if names is not None:
         return {field.name: getattr(value, field.name) for field in names}
-    names = getattr(kind, "__dataclass_fields__", None)
-    if names is not None:
-        return {name: getattr(value, name) for name in names}
+    if hasattr(kind, "__dataclass_fields__"):
+        import dataclasses  # imported already by whoever made the class
+
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     return None
 
 
 def _default(value: object) -> object:
-    """Convert one value that msgpack does not know; it converts what this returns in turn."""
+    """Convert one value that msgpack does not know; it converts what is inside of the answer in turn."""
+    plain = _plain(value)
+    _check(plain)
+    return plain
+
+
+def _plain(value: object) -> object:
     match value:
         case datetime.datetime():
             aware = value if value.tzinfo else value.replace(tzinfo=datetime.UTC)
@@ -81,19 +92,41 @@ def _default(value: object) -> object:
         case datetime.date() | datetime.time():
             return value.isoformat()
         case enum.Enum():
-            return value.value
+            return _plain(value.value)
+        case None | float() | str() | bytes():
+            return value  # of an Enum's member; msgpack itself knows the others
         case decimal.Decimal() | uuid.UUID():
             return str(value)
-        case set() | frozenset():
+        case set() | frozenset() | list() | tuple():
             return list(value)
         case Mapping():
             return dict(value)
         case os.PathLike():
             return os.fsdecode(value)
+        case int():
+            if not -(1 << 63) <= value < 1 << 64:
+                raise OverflowError("an integer beyond 64 bits")
+            return value
     fields = _fields(value)
     if fields is None:
-        raise TypeError(_kind(value))
+        raise TypeError(f"{_kind(value)} has no form on the wire")
     return fields
+
+
+def _check(value: object) -> None:
+    """Refuse what msgpack would pack and no reader takes: keys that are not `str`, foreign extension types."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if type(key) is not str and not isinstance(key, str):
+                raise TypeError(f"a key must be str, not {_kind(key)}")
+            if type(inner) not in SCALARS:
+                _check(inner)
+    elif isinstance(value, (list, tuple)):
+        if isinstance(value, msgpack.ExtType):
+            raise TypeError(f"{_kind(value)} has no form on the wire")
+        for inner in value:
+            if type(inner) not in SCALARS:
+                _check(inner)
 
 
 def _kind(value: object) -> str:
@@ -113,7 +146,7 @@ class RecordPacker:
 
     def __init__(self, max_record: int = MAX_RECORD) -> None:
         self.max_record = max_record
-        self._packer = msgpack.Packer(datetime=True, default=_default, unicode_errors="surrogatepass")
+        self._packer = _packer()
         self._core: list[Any] = [None]
         self._shell = self._core
         for _ in range(SHELL - 1):
@@ -127,8 +160,29 @@ class RecordPacker:
         except Exception:  # one of them is bad: find out which
             return self._pack_each(records)
         if len(blob) > self.max_record:  # perhaps one of them is too large
-            return self._pack_each(records)
+            return self._cut(blob, len(maps))
         return Packed([(blob, len(maps))] if maps else [], [])
+
+    def _cut(self, blob: bytes, count: int) -> Packed:
+        """Cut packed maps into runs of at most the largest record, leaving out those that are larger by themselves."""
+        self._packer = _packer()  # the old one keeps a buffer of this size
+        packed = Packed([], [])
+        unpacker = msgpack.Unpacker(max_buffer_size=len(blob))
+        unpacker.feed(blob)
+        cuts = boundaries(unpacker, count)
+        begin = 0
+        for index, (start, end) in enumerate(itertools.pairwise(cuts)):
+            if end - cuts[begin] <= self.max_record:
+                continue
+            if index > begin:
+                packed.runs.append((blob[cuts[begin] : start], index - begin))
+            begin = index
+            if end - start > self.max_record:
+                packed.rejected.append(self._too_large(end - start))
+                begin = index + 1
+        if count > begin:
+            packed.runs.append((blob[cuts[begin] :], count - begin))
+        return packed
 
     def _pack_each(self, records: list[Any]) -> Packed:
         packed = Packed([], [])
@@ -143,14 +197,25 @@ class RecordPacker:
         fields: dict[Any, Any] = {}
         try:
             fields = as_map(record)
-            blob = self._pack_maps([fields])
+            blob = self._pack_flat(fields)
+            if any(type(value) not in SCALARS for value in fields.values()):
+                self._pack_maps([fields])  # in the shell, which costs more than a flat record
         except Unpackable:
             raise
         except Exception as error:  # a user's property or __iter__ may raise anything
             raise Unpackable(self._explain(fields, error)) from error
         if len(blob) > self.max_record:
-            raise Unpackable(f"packs to {len(blob)} bytes, over {self.max_record}", "too-large")
+            raise self._too_large(len(blob))
         return blob
+
+    def _pack_flat(self, fields: dict[Any, Any]) -> bytes:
+        try:
+            packed: bytes = self._packer.pack(fields)
+        except BaseException:
+            self._packer.reset()
+            raise
+        _check(fields)
+        return packed
 
     def _pack_maps(self, maps: list[dict[str, Any]]) -> bytes:
         self._core[0] = maps
@@ -161,15 +226,40 @@ class RecordPacker:
             raise
         finally:
             self._core[0] = None
+        _check(maps)
         return packed[SHELL + len(array_header(len(maps))) :]
 
+    def _too_large(self, size: int) -> Unpackable:
+        return Unpackable(f"packs to {size} bytes, over {self.max_record}", "too-large")
+
     def _explain(self, fields: dict[Any, Any], error: Exception) -> str:
+        """Say which field it was."""
+        for name, value in fields.items():
+            if not isinstance(name, str):
+                return f"the name of a field must be str, not {_kind(name)}"
+            try:
+                self._pack_flat({name: value})
+            except Exception as inner:
+                return f"field {str(name)!r:.80} of type {_kind(value)}: {type(inner).__name__}: {inner!s:.300}"
         for name, value in fields.items():
             try:
                 self._pack_maps([{name: value}])
-            except Exception as inner:
-                return f"field {name!r:.80} of type {_kind(value)}: {type(inner).__name__}: {inner}"
-        return f"{type(error).__name__}: {error}"
+            except Exception:  # only the shell makes it one too many
+                return f"field {str(name)!r:.80} of type {_kind(value)} nests deeper than {MAX_DEPTH} levels"
+        return f"{type(error).__name__}: {error!s:.300}"
+
+
+def _packer() -> Any:
+    return msgpack.Packer(datetime=True, default=_default, unicode_errors="surrogatepass")
+
+
+def boundaries(unpacker: Any, count: int) -> list[int]:
+    """Return where each of the next `count` values in an unpacker begins, and where the last one ends."""
+    cuts = [unpacker.tell()]
+    for _ in range(count):
+        unpacker.skip()
+        cuts.append(unpacker.tell())
+    return cuts
 
 
 def array_header(count: int) -> bytes:
@@ -179,3 +269,14 @@ def array_header(count: int) -> bytes:
     if count < 1 << 16:
         return b"\xdc" + count.to_bytes(2, "big")
     return b"\xdd" + count.to_bytes(4, "big")
+
+
+def unpack_record(blob: bytes) -> dict[str, Any]:
+    """Return the record that `RecordPacker` packed, as a dead letter keeps it. Raises ValueError for anything else."""
+    try:
+        record = msgpack.unpackb(blob, timestamp=3, unicode_errors="surrogatepass")
+    except Exception as error:  # msgpack raises many kinds
+        raise ValueError(f"not a packed record: {type(error).__name__}: {error}") from error
+    if type(record) is not dict:
+        raise ValueError(f"a record must be a map, not {type(record).__name__}")
+    return record

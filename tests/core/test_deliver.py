@@ -252,7 +252,7 @@ def test_a_worker_that_dies_in_writes_finds_its_poison(seed, poison):
             outcome = deliver(todo, write, policy, memory, failures)
         except KeyboardInterrupt:
             accepted_ever = memory.accepted
-            failures.append(Failure(in_flight[0], "crash", accepted_ever))
+            failures.append(Failure(in_flight[0], "crash", accepted_ever, len(in_flight[0]) == 1))
             deaths += 1
             assert deaths < 150
             continue
