@@ -6,17 +6,17 @@ import click
 
 from pumpkit.cli.output import Column, print_json, print_pairs, print_table, say
 from pumpkit.cli.target import Target, buffer_options, pass_target
-from pumpkit.cli.text import ago, number, plural, size
+from pumpkit.cli.text import ago, number, plural, size, unused
 from pumpkit.config.types import parse_size
 
 _PRODUCERS = [
-    Column("producer"),
+    Column("producer", whole=True),
     Column("source"),
-    Column("host"),
+    Column("host", roomy=True),
     Column("pid", right=True),
     Column("records", right=True),
     Column("dropped", right=True),
-    Column("last wrote"),
+    Column("last wrote", whole=True),
 ]
 
 _EPILOG = """\b
@@ -72,7 +72,7 @@ def stats(target: Target, producers: int, as_json: bool) -> None:
         ]
     )
     if not found.stored and not found.producers:
-        say(f"no producer has ever written to this buffer: {found.location}")
+        say(unused(found.location))
     newest = sorted(found.producers, key=lambda producer: producer.last_ms, reverse=True)[:producers]
     if newest:
         click.echo()

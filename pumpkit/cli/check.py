@@ -11,9 +11,9 @@ from pumpkit.checking import check
 from pumpkit.cli.failures import BAD_CONFIG, fail
 from pumpkit.cli.output import note, print_json, say
 from pumpkit.cli.target import Target, config_option, pass_target
-from pumpkit.cli.text import plural
+from pumpkit.cli.text import plural, unused
 from pumpkit.config import Config, ConfigInvalid, Problem
-from pumpkit.errors import BufferError
+from pumpkit.errors import BufferError, BufferMissing
 
 _EPILOG = """\b
 Each problem is one line:
@@ -68,10 +68,12 @@ def _look_at_buffer(config: Config) -> None:
     try:
         with closing(open_buffer(url, create=False)) as buffer:
             stats = buffer.stats()
+    except BufferMissing as error:
+        note(unused(error.location))
     except BufferError as error:
         note(str(error))
-        return
-    if stats.stored or stats.producers:
-        say(f"its buffer: {stats.location}, {plural(stats.stored, 'record')} stored so far")
     else:
-        note(f"no producer has ever written to this buffer: {stats.location}")
+        if stats.stored or stats.producers:
+            say(f"its buffer: {stats.location}, {plural(stats.stored, 'record')} stored so far")
+        else:
+            note(unused(stats.location))

@@ -11,15 +11,15 @@ from pumpkit.config import ConfigInvalid
 
 _COLUMNS = [
     Column("pump"),
-    Column("in config"),
-    Column("wanted"),
-    Column("position", right=True),
+    Column("in config", whole=True),
+    Column("wanted", whole=True),
+    Column("position", right=True, roomy=True),
     Column("lag", right=True),
     Column("delivered", right=True),
     Column("filtered", right=True),
     Column("dead", right=True),
     Column("skipped", right=True),
-    Column("oldest"),
+    Column("oldest", whole=True, roomy=True),
 ]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")

@@ -19,11 +19,11 @@ KINDS = ("rejected", "unknown", "timeout", "crash", "filter", "bad-frame")
 _SLICE = 500
 
 _COLUMNS = [
-    Column("id"),
+    Column("id", whole=True),
     Column("pump"),
-    Column("at"),
-    Column("kind"),
-    Column("attempts", right=True),
+    Column("at", whole=True, roomy=True),
+    Column("kind", whole=True),
+    Column("attempts", right=True, roomy=True),
     Column("marked"),
     Column("reason"),
 ]

@@ -4,9 +4,11 @@ Everything that is shown passes through `safe` here, so no command has to think 
 """
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
@@ -18,10 +20,16 @@ if TYPE_CHECKING:
 
 
 class Column(NamedTuple):
-    """One column of a table; numbers stand to the right."""
+    """One column of a table.
+
+    Numbers stand to the `right`. A `whole` column is not broken over lines as long as another can be; numbers never
+    are. One that is only `roomy` is left out on a narrow terminal.
+    """
 
     title: str
     right: bool = False
+    whole: bool = False
+    roomy: bool = False
 
 
 class Cell(NamedTuple):
@@ -32,6 +40,9 @@ class Cell(NamedTuple):
 
 
 Row = Sequence[Cell | str]
+
+#: Columns of a terminal from which on a table has its `roomy` columns.
+ROOMY = 110
 
 
 def on_terminal() -> bool:
@@ -60,11 +71,15 @@ def pretty_table(columns: Sequence[Column], rows: Sequence[Row]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1), header_style="bold")
-    for column in columns:
-        table.add_column(column.title, justify="right" if column.right else "left", no_wrap=column.right)
+    wide = shutil.get_terminal_size().columns >= ROOMY
+    shown = [index for index, column in enumerate(columns) if wide or not column.roomy]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for column in (columns[index] for index in shown):
+        justify: Literal["left", "right"] = "right" if column.right else "left"
+        table.add_column(column.title, justify=justify, no_wrap=column.right or column.whole, overflow="fold")
     for row in rows:
-        table.add_row(*[Text(safe(cell.text), style=cell.style) for cell in map(_cell, row)])
+        cells = [_cell(row[index]) for index in shown]
+        table.add_row(*[Text(safe(cell.text), style=cell.style) for cell in cells])
     return table
 
 
@@ -102,6 +117,14 @@ def print_json(document: Any) -> None:
 def say(text: str) -> None:
     """Print text to stdout, line by line."""
     click.echo("\n".join(map(safe, text.split("\n"))))
+
+
+def paragraph(text: str, indent: str) -> list[str]:
+    """Return text as indented lines that fit the terminal; in a pipe, as one line."""
+    if not on_terminal():
+        return [indent + text]
+    width = shutil.get_terminal_size().columns
+    return textwrap.wrap(text, max(width, 40), initial_indent=indent, subsequent_indent=indent)
 
 
 def note(text: str) -> None:

@@ -6,7 +6,7 @@ from click.shell_completion import CompletionItem
 
 from pumpkit import plugins
 from pumpkit.checking import PluginReport, describe_plugins
-from pumpkit.cli.output import print_json, say
+from pumpkit.cli.output import paragraph, print_json, say
 
 _EPILOG = """\b
 Examples:
@@ -85,5 +85,5 @@ def _lines(report: PluginReport) -> list[str]:
     lines.append("  settings, under `meta`:")
     for setting in report.settings:
         default = "required" if setting["required"] else f"default: {setting['default']}"
-        lines += [f"    {setting['key']}: {setting['type']}, {default}", f"        {setting['about']}"]
+        lines += [f"    {setting['key']}: {setting['type']}, {default}", *paragraph(setting["about"], " " * 8)]
     return lines

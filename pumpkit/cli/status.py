@@ -11,14 +11,15 @@ from pumpkit.cli.failures import UNAVAILABLE
 from pumpkit.cli.observe import Observation, observe
 from pumpkit.cli.output import Cell, Column, Row, console, on_terminal, plain_table, pretty_table, print_json
 from pumpkit.cli.target import Target, buffer_options, pass_target
-from pumpkit.cli.text import ago, number, plural, safe, size, span
+from pumpkit.cli.text import ago, number, plural, safe, size, span, unused
+from pumpkit.errors import BufferMissing
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 COLUMNS = [
     Column("pump"),
-    Column("state"),
+    Column("state", whole=True),
     Column("lag", right=True),
     Column("rate/s", right=True),
     Column("delivered", right=True),
@@ -138,7 +139,8 @@ def _picture(observation: Observation) -> "RenderableType":
 
 
 def _head(observation: Observation) -> list[str]:
-    return ["runner  " + _runner(observation), *("buffer  " + line for line in _buffer(observation))]
+    first, *more = _buffer(observation)
+    return ["runner  " + _runner(observation), "buffer  " + first, *("        " + line for line in more)]
 
 
 def _runner(observation: Observation) -> str:
@@ -157,6 +159,8 @@ def _runner(observation: Observation) -> str:
 
 def _buffer(observation: Observation) -> list[str]:
     stats = observation.document.get("buffer")
+    if isinstance(observation.unreachable, BufferMissing):
+        return [unused(observation.unreachable.location)]
     if observation.unreachable:
         return [str(observation.unreachable)]
     if not stats:
@@ -168,7 +172,7 @@ def buffer_lines(stats: dict[str, Any]) -> list[str]:
     """Return what there is to say about a buffer, `BufferStats` as JSON, in one or two lines."""
     location, producers = stats["location"], stats["producers"]
     if not stats["stored"] and not producers:
-        return [f"no producer has ever written to this buffer: {location}"]
+        return [unused(location)]
     share = 100 * stats["size_bytes"] / stats["max_bytes"] if stats["max_bytes"] else 0
     room = f"{size(stats['size_bytes'])} of {size(stats['max_bytes'])} ({share:.0f} %)"
     words = [room, plural(len(producers), "producer"), f"{number(stats['stored'])} stored"]

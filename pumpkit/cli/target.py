@@ -1,6 +1,7 @@
 """Which configuration and which buffer a command works on, and the options that say so."""
 
 import difflib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,15 +30,18 @@ class Target:
         return load(find_file(self.config_file))
 
     def config_if_any(self) -> "Config | None":
-        """Load the configuration, or return None if nobody named one and there is no ./pumpkit.yaml."""
-        import os
+        """Load the configuration, or return None if there is none for this buffer.
 
+        That is so when nobody named one and there is no ./pumpkit.yaml, or when a buffer was named without one: the
+        pumps of whatever stands in the folder have nothing to do with it.
+        """
         from pumpkit.config.load import find_file, load
 
-        file = find_file(self.config_file)
-        if not file.exists() and not self.config_file and not os.environ.get("PUMPKIT_CONFIG"):
+        if self.buffer_url and not self.config_file:
             return None
-        return load(file)
+        file = find_file(self.config_file)
+        named = self.config_file or os.environ.get("PUMPKIT_CONFIG")
+        return load(file) if named or file.exists() else None
 
     def url(self) -> str:
         """Return the buffer's URL: --buffer, else the configuration's, else the default one."""
@@ -91,7 +95,7 @@ def buffer_options(function: _Function) -> _Function:
         metavar="URL",
         expose_value=False,
         callback=_remember("buffer_url"),
-        help="The buffer, without a configuration. Default: the configuration's, else $PUMPKIT_BUFFER, else the "
+        help="The buffer, instead of a configuration's. Default: the configuration's, else $PUMPKIT_BUFFER, else the "
         "file in the XDG state directory.",
     )
     return config_option(option(function))

@@ -52,6 +52,11 @@ def moment(unix_ms: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(unix_ms / 1000))
 
 
+def unused(location: str) -> str:
+    """Return what is said of a buffer that nobody has written to, the first thing to know when nothing arrives."""
+    return f"no producer has ever written to this buffer: {location}"
+
+
 def plural(count: int, word: str) -> str:
     """Return `1 record`, `2 records`."""
     return f"{number(count)} {word}" if count == 1 else f"{number(count)} {word}s"

@@ -26,7 +26,7 @@ CURSOR = CursorStats("audit", 3, 0, 0, 0, 0, 0, 0, 0, None, "run", 0, 0)
 BEFORE = BufferStats("id", "/b.db", 1, 1, 0, 0, 0, {}, [], {})
 
 
-def after(stored: int, **counts: int) -> BufferStats:
+def after(stored: int, **counts: Any) -> BufferStats:
     """Return a buffer's state with one pump that has these counts."""
     return BEFORE._replace(stored=stored, cursors={"audit": CURSOR._replace(**counts)})
 

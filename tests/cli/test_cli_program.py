@@ -49,7 +49,7 @@ def test_help(cli: Callable[..., Result], path: tuple[str, ...]) -> None:
     assert result.exit_code == 0
     assert ALL[path].help
     for parameter in ALL[path].params:
-        assert isinstance(parameter, click.Argument) or getattr(parameter, "help", ""), parameter.name
+        assert not isinstance(parameter, click.Option) or parameter.help, parameter.name
     prose = result.output.split("Options:")[0]
     assert max(map(len, prose.splitlines())) <= 80
 

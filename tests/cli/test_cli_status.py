@@ -100,7 +100,7 @@ def test_missing_buffer(cli: Run, url: str, workplace: Path) -> None:
     (workplace / "pumpkit.yaml").write_text(f"buffer: {url}\npumps: {{audit: {{type: csv, meta: {{csv-dir: x}}}}}}\n")
     result = cli("status")
     assert result.exit_code == 69
-    assert url.removeprefix("sqlite:///") in result.output
+    assert f"no producer has ever written to this buffer: {url.removeprefix('sqlite:///')}" in result.output
     assert re.search(r"^audit +stopped +- ", result.output, re.MULTILINE)
     assert not Path(url.removeprefix("sqlite:///")).exists()
     assert json.loads(cli("status", "--json").output)["buffer"] is None
@@ -124,6 +124,15 @@ def test_missing_config(cli: Run, url: str, buffer: Buffer) -> None:
     result = cli("status", "-c", "nowhere.yaml", "-b", url)
     assert result.exit_code == 0
     assert "nowhere.yaml" in result.output
+
+
+def test_buffer_that_is_named(cli: Run, url: str, buffer: Buffer, workplace: Path) -> None:
+    """With --buffer alone, the configuration that happens to stand there is not asked: nothing is an orphan of it."""
+    (workplace / "pumpkit.yaml").write_text("pumps: {other: {type: csv, meta: {csv-dir: x}}}\n")
+    buffer.register("audit")
+    assert {
+        name: pump["state"] for name, pump in json.loads(cli("status", "-b", url, "--json").stdout)["pumps"].items()
+    } == {"audit": "stopped"}
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import itertools
 import os
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -97,6 +98,7 @@ def command(
     with _interruptible(), closing(open_buffer(stage.url)) as buffer:
         _stop_earlier_runner(buffer)
         before = buffer.stats()
+        click.echo(_announcement(stage, plan), err=True)
         with progress(plan.records, before) as bars:
             recorded = Performance(stage, plan, buffer, bars).run()
         account = settle(recorded, before, buffer.stats(), {pump: stage.rows(pump) for pump in PUMPS})
@@ -144,6 +146,14 @@ def _stop_earlier_runner(buffer: Buffer) -> None:
             raise Unavailable(f"the runner of an earlier demo, pid {runner['pid']}, does not stop")
         time.sleep(LOOK)
     note(f"the runner of an earlier demo, pid {runner['pid']}, was still there; stopped it")
+
+
+def _announcement(stage: Stage, plan: Plan) -> str:
+    how = "first, then the runner starts" if plan.rate is None else f"at {number(plan.rate)} a second"
+    return (
+        f"Recording {plural(plan.records, 'decision')} {how}; pumps: {', '.join(PUMPS)}. Meanwhile, elsewhere:\n"
+        f"  pumpkit status --watch -c {safe(str(stage.config))}\n"
+    )
 
 
 class Performance:
@@ -208,6 +218,8 @@ class Performance:
 
 
 def _print(stage: Stage, account: Account) -> None:
+    if sys.stderr.isatty():
+        click.echo()  # below the bars
     say(f"{number(account.recorded)} recorded, {number(account.stored)} stored, {number(account.lost)} lost")
     for cause, count in account.dropped.items():
         say(f"{number(count)} dropped by the reporter: {cause}")
