@@ -130,11 +130,16 @@ class Cursor(Protocol):
         """Return the next whole frames after the committed position, or after `after`, without waiting.
 
         At least one frame if there is any; more only while they stay within `max_records` and `max_bytes` (of
-        frames as stored).
+        frames as stored). `after` has to be a position handed out before. Raises ValueError for another one, and
+        BufferConfigError if the buffer was recreated and `after` is given: what is in hand is of the old one, and
+        its cursor has to be opened anew.
         """
 
     def commit(self, through: Position, counts: Counts, dead: Sequence[DeadLetter] = ()) -> None:
-        """Move past everything up to `through`: position, counts and dead letters in one transaction."""
+        """Move past everything up to `through`: position, counts and dead letters in one transaction.
+
+        Raises ValueError unless `through` was handed out and `counts` account for every record up to it.
+        """
 
     def accept(self, parts: Sequence[Part]) -> None:
         """Remember parts of the fetch in hand that the sink has taken, until a commit passes them."""
@@ -175,11 +180,15 @@ class Buffer(Protocol):
         In one transaction: a frame below the producer's next sequence is already there and skipped; a frame above it
         is not stored, nor any after it, and the answer is a `Gap`, unless `accept_gap`, which stores it and counts
         the hole as lost. A farewell frame (no records) only updates the producer's drops. `timeout` is in seconds.
-        Raises BadFrame for bytes that are not a frame, before storing any.
+        All frames or none are refused: BadFrame for bytes that are not a frame or that overlap what is there,
+        FrameTooNew, ValueError for frames of several producers, BufferFull.
         """
 
     def cursor(self, pump: str, start: Start = "oldest") -> Cursor:
-        """Open a pump's cursor, registering it first if it is new. Raises BufferBusy if somebody else holds it."""
+        """Open a pump's cursor, registering it first if it is new.
+
+        Raises BufferBusy if somebody else holds it, ValueError for a name that no pump can have.
+        """
 
     def register(self, pump: str, start: Start = "oldest") -> None:
         """Make sure a pump's cursor exists, without opening it: from now on it holds trimming."""
@@ -207,7 +216,7 @@ class Buffer(Protocol):
         """Rename a pump's cursor. Raises KeyError, ValueError if `new` exists, or BufferBusy."""
 
     def dead_letters(self, pump: str, limit: int = 100, after: str | None = None) -> list[DeadLetter]:
-        """Return dead letters in order of position and id, those after the id `after`. Raises KeyError."""
+        """Return dead letters in order of position and id, those after the id `after`. Raises KeyError for either."""
 
     def mark(self, pump: str, mark: Mark, ids: Sequence[str] | None = None) -> int:
         """Mark dead letters (all without `ids`) for the pump's worker; return how many. Raises KeyError."""

@@ -16,6 +16,7 @@ from pumpkit.buffers.sqlite.trimmer import Trimmer
 from pumpkit.buffers.sqlite.view import View
 from pumpkit.errors import BufferMissing, BufferUnavailable
 
+_LOOKS = 20  # how often `stats` looks for a moment without a commit and a trim in between
 _PROBES = 0.2  # seconds: whoever asks `runner()` holds the lock for an instant, and must not be taken for a runner
 
 log = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ class SqliteBuffer:
         with self._files():
             with self._log.database.read() as connection:
                 view = View(connection)
-                position = view.last if start == "newest" else 0
+                position = view.last if start == "newest" else view.start()
                 began = view.began(position)
             file.make(view.buffer_id, position, began)
 
@@ -169,22 +170,29 @@ class SqliteBuffer:
 
     def stats(self) -> BufferStats:
         """See `base.Buffer.stats`."""
-        rows = self._rows()  # first: a view that is newer has all that they passed
-        with self._log.database.read() as connection:
-            view = View(connection)
-            producers = view.producers()
-            return BufferStats(
-                buffer_id=view.buffer_id,
-                location=str(self._file),
-                size_bytes=view.used_bytes(),
-                max_bytes=view.max_bytes,
-                frames=view.frames(),
-                stored=view.stored,
-                lost=view.lost,
-                drops=view.drops(producers),
-                producers=producers,
-                cursors={name: row.stats(name, view) for name, row in rows.items()},
-            )
+        looks = _LOOKS
+        while True:
+            rows = self._rows()  # first: a view that is newer has all that they passed
+            looks -= 1
+            with self._log.database.read() as connection:
+                view = View(connection)
+                if not looks or not any(row.is_behind(view) for row in rows.values()):
+                    return self._stats(view, rows)
+
+    def _stats(self, view: View, rows: Mapping[str, Row]) -> BufferStats:
+        producers = view.producers()
+        return BufferStats(
+            buffer_id=view.buffer_id,
+            location=str(self._file),
+            size_bytes=view.used_bytes(),
+            max_bytes=view.max_bytes,
+            frames=view.frames(),
+            stored=view.stored,
+            lost=view.lost,
+            drops=view.drops(producers),
+            producers=producers,
+            cursors={name: row.stats(name, view) for name, row in rows.items()},
+        )
 
     def runner_lock(self, holder: Mapping[str, str]) -> FileLock:
         """See `base.Buffer.runner_lock`."""

@@ -27,9 +27,14 @@ class SqliteCursor:
         self._buffer_id, self._position = row.buffer_id, row.position
         with log.database.read() as connection:
             view = View(connection)
+            start = view.start()
+            passed = view.began(start)
         self._suspect = min(row.suspect, view.last)
         file.suspect(EVERYTHING)
-        self._notice(view.buffer_id, view.last)
+        if not self._notice(view.buffer_id, view.last) and self._position < start:
+            # Its file was taken back to an earlier state: what is trimmed is gone for it.
+            file.commit(start, Counts(), passed - row.accounted(), ())
+            self._pass(start)
 
     def fetch(self, max_records: int, max_bytes: int, after: Position | None = None) -> list[Delivery]:
         """See `base.Cursor.fetch`."""

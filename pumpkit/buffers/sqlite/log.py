@@ -50,8 +50,6 @@ class Log:
         headers = [wire.read_header(frame) for frame in frames]
         if len({header.producer for header in headers}) > 1:
             raise ValueError("one append takes frames of one producer")
-        if any(header.next_seq > _LARGEST for header in headers):
-            raise BadFrame("its sequence does not fit into 63 bits")
         if not headers:
             return None
         self._leave_room(sum(map(len, frames)))
@@ -74,7 +72,7 @@ class Log:
         if pairs[0][0].first > next_seq and not accept_gap:
             return Gap(next_seq)
         view = View(connection)
-        stored, lost, used = view.stored, view.lost, view.used_bytes()
+        stored, lost = view.stored, view.lost
         gap = None
         for header, frame in pairs:
             if header.first > next_seq and not accept_gap:
@@ -92,9 +90,6 @@ class Log:
             next_seq = header.next_seq
             if not header.total:
                 continue
-            used += len(frame)
-            if used > view.max_bytes:
-                raise BufferFull(f"{self._file} would grow to {used} bytes; its size cap is {view.max_bytes}")
             connection.execute(
                 "INSERT INTO frames(producer, first, count, ordinal, created_ms, frame) VALUES(?, ?, ?, ?, ?, ?)",
                 (producer, header.first, header.total, stored, header.created_ms, frame),
@@ -103,9 +98,11 @@ class Log:
             stored += header.total
         connection.execute(
             "REPLACE INTO producers VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
-            (producer, plain(source), self._host, os.getpid(), next_seq, json.dumps(drops), now_ms(), last),
+            (producer, source, self._host, os.getpid(), next_seq, json.dumps(drops), now_ms(), last),
         )
         put(connection, {"stored": stored, "lost": min(lost, _LARGEST)})
+        if stored > view.stored and view.used_bytes() > view.max_bytes:
+            raise BufferFull(f"{self._file} is at its size cap of {view.max_bytes} bytes")
         return gap
 
     def fetch(self, after: Position, max_records: int, max_bytes: int) -> Fetched:
@@ -128,11 +125,6 @@ class Log:
         """Set the size cap."""
         with self.database.write() as connection:
             put(connection, {"max_bytes": max_bytes})
-
-
-def plain(text: str) -> str:
-    """Return text that SQLite can keep: lone surrogates, which frames may carry, become escapes."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def put(connection: apsw.Connection, settings: dict[str, Any]) -> None:

@@ -10,7 +10,6 @@ import apsw
 from pumpkit.buffers.base import Counts, CursorStats, DeadLetter, Mark, Part, Position, Wanted
 from pumpkit.buffers.sqlite import place
 from pumpkit.buffers.sqlite.database import Database, Kind, rows
-from pumpkit.buffers.sqlite.log import plain
 from pumpkit.buffers.sqlite.view import View
 from pumpkit.errors import BufferConfigError
 
@@ -87,8 +86,17 @@ class Row(NamedTuple):
         """
         if self.buffer_id == view.buffer_id and self.position <= view.last:
             return self
-        fresh = Row(view.buffer_id, 0, view.began(0), 0, 0, 0, 0, 0, *self[8:])
+        start = view.start()
+        fresh = Row(view.buffer_id, start, view.began(start), 0, 0, 0, 0, 0, *self[8:])
         return fresh._replace(suspect=0, epoch=self.epoch + 1)
+
+    def is_behind(self, view: View) -> bool:
+        """Return whether frames after the cursor are trimmed: then it has moved on since the row was read."""
+        return self.current(view).position < view.start()
+
+    def accounted(self) -> int:
+        """Return how many records of the log, of those ever stored, it has passed or came too late for."""
+        return self.began + self.delivered + self.filtered + self.dead + self.skipped
 
     def stats(self, pump: str, view: View) -> CursorStats:
         """Return what everybody is told. The view has to be newer than the row: then the ledger balances."""
@@ -171,7 +179,7 @@ class PumpFile:
         with self.database.read() as connection:
             begin: tuple[Any, ...] = (-1, "")
             if after is not None:
-                found = rows(connection, "SELECT position, id FROM dead WHERE id = ?", (plain(after),))
+                found = rows(connection, "SELECT position, id FROM dead WHERE id = ?", (_text(after),))
                 if not found:
                     raise KeyError(f"pump {self.pump} has no dead letter {after}")
                 begin = found[0]
@@ -189,7 +197,7 @@ class PumpFile:
                 return connection.changes()
             marked = 0
             for id_ in dict.fromkeys(ids):
-                connection.execute(sql + " WHERE id = ?", (mark, plain(id_)))
+                connection.execute(sql + " WHERE id = ?", (mark, _text(id_)))
                 marked += connection.changes()
             return marked
 
@@ -211,7 +219,7 @@ class PumpFile:
                 )
                 connection.execute("DELETE FROM dead WHERE id = ?", (id_,))
             connection.executemany("DELETE FROM dead WHERE id = ?", [(id_,) for id_ in purged])
-            for letter in map(_plain, failed):
+            for letter in map(_kept, failed):
                 connection.execute(
                     """UPDATE dead SET at_ms = ?, kind = ?, reason = ?, attempts = ?, plugin = ?, record = ?
                         WHERE id = ?""",
@@ -237,7 +245,7 @@ def registered(file: Path) -> list[str]:
 
 
 def _bury(connection: apsw.Connection, letters: Iterable[DeadLetter]) -> None:
-    for letter in map(_plain, letters):
+    for letter in map(_kept, letters):
         connection.execute("DELETE FROM dead WHERE id = ?", (letter.id,))  # it died before, in an earlier log
         connection.execute(
             """INSERT INTO dead(id, position, at_ms, kind, reason, attempts, plugin, record, records, epoch)
@@ -246,7 +254,12 @@ def _bury(connection: apsw.Connection, letters: Iterable[DeadLetter]) -> None:
         )
 
 
-def _plain(letter: DeadLetter) -> DeadLetter:
+def _kept(letter: DeadLetter) -> DeadLetter:
     return letter._replace(
-        id=plain(letter.id), kind=plain(letter.kind), reason=plain(letter.reason), plugin=plain(letter.plugin)
+        id=_text(letter.id), kind=_text(letter.kind), reason=_text(letter.reason), plugin=_text(letter.plugin)
     )
+
+
+def _text(text: str) -> str:
+    """Return text that SQLite can keep: lone surrogates, which a reason may quote, become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()

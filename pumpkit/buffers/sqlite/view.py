@@ -59,10 +59,14 @@ class View:
         ]
         return used
 
+    def start(self) -> Position:
+        """Return the position before the oldest frame: where a cursor begins, and where trimming has got to."""
+        first: Position | None = rows(self._connection, "SELECT min(position) FROM frames")[0][0]
+        return self.last if first is None else first - 1
+
     def frames(self) -> int:
         """Return how many frames there are: they come at one end and go at the other, so positions have no gaps."""
-        first: Position | None = rows(self._connection, "SELECT min(position) FROM frames")[0][0]
-        return 0 if first is None else self.last - first + 1
+        return self.last - self.start()
 
     def standing(self, position: Position) -> Standing:
         """Return how far behind a cursor at `position` is."""
