@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypedDict,
 import msgpack
 
 from pumpkit.errors import Unpackable
-from pumpkit.frames import MAX_SOURCE
-from pumpkit.values import MAX_RECORD, RecordPacker, as_map
+from pumpkit.frames import MAX_COMMON, MAX_SOURCE
+from pumpkit.values import MAX_RECORD, SCALARS, RecordPacker, as_map
 
 if TYPE_CHECKING:
     from pumpkit.buffers.base import Gap
 
 Overflow = Literal["drop-newest", "drop-oldest", "block"]
 
-#: Bytes that the fields common to every record may take in the header of a frame.
-MAX_COMMON = 64 << 10
+#: Bytes that the fields common to every record may take in the header of a frame; the rest of it is left to drops.
+MAX_COMMON_BYTES = 60 << 10
 
 
 class Log(Protocol):
@@ -78,8 +78,8 @@ class Settings(NamedTuple):
             _check(name, getattr(self, name), _is_seconds(getattr(self, name)), "seconds, 0 or more")
         good = self.buffer is None or (isinstance(self.buffer, str) and ":" in self.buffer) or _is_log(self.buffer)
         _check("buffer", self.buffer, good, "a URL such as 'sqlite:////var/lib/app/buffer.db', a Buffer, or None")
-        good = isinstance(self.source, str) and len(self.source) <= MAX_SOURCE
-        _check("source", self.source, good, f"a name of up to {MAX_SOURCE} characters")
+        good = isinstance(self.source, str) and len(self.source) <= MAX_SOURCE and self.source.isprintable()
+        _check("source", self.source, good, f"a name of up to {MAX_SOURCE} printable characters")
         _check("overflow", self.overflow, self.overflow in get_args(Overflow), f"one of {get_args(Overflow)}")
         _check("max_record_bytes", self.max_record_bytes, self.max_record_bytes <= MAX_RECORD, f"at most {MAX_RECORD}")
         if self.pool_size > 1:
@@ -126,8 +126,10 @@ def _common(common: Mapping[str, Any] | None) -> dict[str, Any] | None:
     except Unpackable as error:
         raise ValueError(f"common={common!r:.200}: {error}") from error
     _check("common", common, all(isinstance(name, str) for name in fields), "a mapping with str keys")
-    packed = RecordPacker(MAX_COMMON).pack([fields])
+    packed = RecordPacker(MAX_COMMON_BYTES).pack([fields])
     if packed.rejected:
         raise ValueError(f"common={common!r:.200}: {packed.rejected[0]}")
     decoded: dict[str, Any] = msgpack.unpackb(packed.runs[0][0], timestamp=3, unicode_errors="surrogatepass")
+    good = len(decoded) <= MAX_COMMON and all(type(value) in SCALARS for value in decoded.values())
+    _check("common", common, good, f"a mapping of up to {MAX_COMMON} fields to values that are no lists and no maps")
     return decoded

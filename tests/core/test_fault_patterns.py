@@ -168,7 +168,7 @@ def test_a_burst_of_nothing_but_poison_does_not_stop_the_pump(bad, fetch):
 
 
 def test_a_burst_that_fills_half_a_batch_does_not_hide_the_good_half():
-    """Without any later record the good ones behind 600 bad ones get through, sooner or later; a later one is witness."""
+    """Without a later record the good ones behind 600 bad ones get through, in time; a later one is the witness."""
     world = World(poison=range(600), seed=1)
     world.turn(range(1000))
     for _ in range(50):

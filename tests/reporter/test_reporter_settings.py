@@ -16,7 +16,7 @@ from pumpkit.reporter.settings import Options, Settings
     [
         ({"buffer": "buffer.db"}, ["buffer='buffer.db'", "a URL"]),
         ({"buffer": 7}, ["buffer=7", "a URL"]),
-        ({"source": "x" * 65}, ["source=", "64 characters"]),
+        ({"source": "x" * 65}, ["source=", "64 printable characters"]),
         ({"source": None}, ["source=None"]),
         ({"enabled": "false"}, ["enabled='false'", "True or False"]),
         ({"records_buffer_size": 0}, ["records_buffer_size=0", "1 or more"]),
@@ -34,7 +34,10 @@ from pumpkit.reporter.settings import Options, Settings
         ({"common": 3}, ["common=3", "mapping"]),
         ({"common": {1: 2}}, ["common={1: 2}", "str keys"]),
         ({"common": {"a": object()}}, ["common=", "field 'a'"]),
-        ({"common": {"a": "x" * 70_000}}, ["common=", "65536"]),
+        ({"common": {"a": "x" * 70_000}}, ["common=", "61440"]),
+        ({"common": {"a": ["b"]}}, ["common=", "no lists and no maps"]),
+        ({"common": {f"f{n}": n for n in range(65)}}, ["common=", "64 fields"]),
+        ({"source": "two\nlines"}, ["source=", "printable"]),
     ],
 )
 def test_a_wrong_argument_is_refused_with_its_name_and_what_it_may_be(
@@ -65,10 +68,10 @@ def test_a_relative_file_is_fixed_when_the_reporter_is_made(tmp_path: Path, monk
 
 def test_common_fields_are_what_the_wire_makes_of_them() -> None:
     """Common fields are converted and copied when the reporter is made."""
-    given = {"path": Path("/etc"), "tags": ("a", "b")}
+    given = {"path": Path("/etc"), "zone": "a"}
     settings = Settings(common=given).checked()
-    given["tags"] = ()
-    assert settings.common == {"path": "/etc", "tags": ["a", "b"]}
+    given["zone"] = "b"
+    assert settings.common == {"path": "/etc", "zone": "a"}
 
 
 def test_reporter_settings_and_options_name_the_same_arguments() -> None:
