@@ -79,12 +79,15 @@ def _decode(data: bytes) -> str:
 
 
 def _events(text: str) -> Iterator[Event]:
+    line = 1
     try:
-        yield from YAML(typ="safe", pure=True).parse(text)
+        for event in YAML(typ="safe", pure=True).parse(text):
+            line = _line(event)
+            yield event
     except MarkedYAMLError:
         raise
-    except Exception as error:  # on some input the scanner stumbles: IndexError, ValueError of chr() ...
-        raise Unreadable(f"is not YAML: the parser gave up with {type(error).__name__}") from error
+    except Exception as error:  # on some input the parser stumbles, over an escape such as \UFFFFFFFF for one
+        raise Unreadable(f"is not YAML, at or below this line: {type(error).__name__}", line) from error
 
 
 class _Builder:

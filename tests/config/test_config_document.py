@@ -143,6 +143,7 @@ def test_numbers_that_no_setting_can_have_are_found(text, what):
         ),
         (b"a: 1\n  b: 2\n", 2, "is not YAML: mapping values are not allowed here"),
         (b"a: 'x\n", 2, "is not YAML: found unexpected end of stream; while scanning a quoted scalar"),
+        (b'a: 1\nb: "\\UFFFFFFFF"\n', 2, "is not YAML, at or below this line: OverflowError"),
         (b"a: &x 1\nb: *x\n", 2, "has the alias *x; aliases are not read, write the value out"),
         (b"a: 1\nb: !!python/object:os.system x\n", 2, "has a tag (`!...`); tags are not read, quote text instead"),
         (b"a: !env X\n", 1, "has a tag (`!...`); tags are not read, quote text instead"),
