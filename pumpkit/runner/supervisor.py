@@ -243,13 +243,13 @@ class Supervisor:
         if code == MISCONFIGURED:
             self._start_at = now + RETRY_FAILED
             return
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._crashes, 10))
-        self._crashes += 1
-        self._start_at = now + pause
-        if code == NOT_YET:
-            return
         if self._remember(now):
             self._start_at = now
+        else:
+            self._start_at = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._crashes, 10))
+            self._crashes += 1
+        if code == NOT_YET:
+            return
         if code == STOPPED or self.status.state != "crashed":
             self._enter("crashed", self._obituary(code, now))
 

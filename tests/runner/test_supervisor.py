@@ -172,6 +172,7 @@ def test_no_pause_while_the_search_narrows(stage):
     stage.working((5, 0), (5, 0))
     stage.die(-11)
     assert not stage.wait(0.3)
+    assert stage.wait(1)
 
 
 def test_trouble_is_forgotten_once_it_is_passed(stage):
