@@ -9,10 +9,10 @@ from pumpkit.buffers import open_buffer
 from pumpkit.buffers.registry import default_url
 from pumpkit.checking import check
 from pumpkit.cli.failures import BAD_CONFIG, fail
-from pumpkit.cli.output import note, print_json, say
+from pumpkit.cli.output import note, print_json, say, warn
 from pumpkit.cli.target import Target, config_option, pass_target
 from pumpkit.cli.text import plural, unused
-from pumpkit.config import Config, ConfigInvalid, Problem
+from pumpkit.config import Config, ConfigInvalid, Problem, Where
 from pumpkit.errors import BufferError, BufferMissing
 
 _EPILOG = """\b
@@ -30,7 +30,7 @@ Exits with 0 if the configuration is good, else with 78.
 
 @click.command(epilog=_EPILOG)
 @config_option
-@click.option("--json", "as_json", is_flag=True, help='{"file": ..., "ok": ..., "problems": [...]}')
+@click.option("--json", "as_json", is_flag=True, help='{"file": ..., "ok": ..., "problems": [...], "warnings": [...]}')
 @pass_target
 def command(target: Target, as_json: bool) -> None:
     """Find everything that is wrong in a configuration.
@@ -39,9 +39,14 @@ def command(target: Target, as_json: bool) -> None:
     judge its settings.
     """
     config, problems = _look(target)
+    doubts = _doubts(config) if config else []
     if as_json:
         file = str(config.file) if config else next((problem.file for problem in problems), "")
-        print_json({"file": file, "ok": not problems, "problems": [attrs.asdict(problem) for problem in problems]})
+        found = {"problems": [*map(attrs.asdict, problems)], "warnings": [*map(attrs.asdict, doubts)]}
+        print_json({"file": file, "ok": not problems, **found})
+    else:
+        for doubt in doubts:
+            warn(str(doubt))
     if problems:
         fail([] if as_json else map(str, problems), BAD_CONFIG)
     if config and not as_json:
@@ -58,6 +63,14 @@ def _look(target: Target) -> tuple[Config | None, list[Problem]]:
     except ConfigInvalid as error:
         return None, error.problems
     return config, check(config)
+
+
+def _doubts(config: Config) -> list[Problem]:
+    """Return what is allowed and seldom meant."""
+    where = Where(str(config.file), config.lines)
+    paths = [f"pumps.{name}.timeout" for name, pump in config.enabled_pumps.items() if pump.timeout == 0.0]
+    text = "0 is no limit: a write that hangs is never ended, and only health tells (`stalled`)"
+    return [Problem(path, text, where.file, where.line(path)) for path in paths]
 
 
 def _look_at_buffer(config: Config) -> None:

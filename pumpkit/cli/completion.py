@@ -3,19 +3,25 @@
 import click
 from click.shell_completion import get_completion_class
 
-_INSTALL = {
-    "bash": "pumpkit completion bash > ~/.local/share/bash-completion/completions/pumpkit",
-    "zsh": "pumpkit completion zsh > ~/.zfunc/_pumpkit   (with `fpath+=~/.zfunc` before `compinit` in ~/.zshrc)",
-    "fish": "pumpkit completion fish > ~/.config/fish/completions/pumpkit.fish",
+#: Where each shell looks for such scripts: the folder and the file.
+_PLACES = {
+    "bash": ("~/.local/share/bash-completion/completions", "pumpkit"),
+    "zsh": ("~/.zfunc", "_pumpkit"),
+    "fish": ("~/.config/fish/completions", "pumpkit.fish"),
 }
 
-_EPILOG = "\b\nTo install it, then open a new shell:\n" + "".join(
-    f"  {shell:5} {how}\n" for shell, how in _INSTALL.items()
-)
+
+def _how(shell: str) -> str:
+    folder, file = _PLACES[shell]
+    return f"mkdir -p {folder} && pumpkit completion {shell} > {folder}/{file}"
+
+
+_EPILOG = "\b\nTo install it, then open a new shell:\n" + "".join(f"  {_how(shell)}\n" for shell in _PLACES)
+_EPILOG += "\nzsh also needs `fpath+=~/.zfunc` before `compinit` in ~/.zshrc."
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("shell", type=click.Choice(list(_INSTALL)))
+@click.argument("shell", type=click.Choice(list(_PLACES)))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
     """Print the script for completion in a shell.
@@ -30,5 +36,5 @@ def command(ctx: click.Context, shell: str) -> None:
     lines = script.splitlines()
     # zsh wants its `#compdef` in the first line of the file.
     first = lines.pop(0) if lines and lines[0].startswith("#compdef") else None
-    comment = f"# To install: {_INSTALL[shell]}"
+    comment = f"# To install: {_how(shell)}"
     click.echo("\n".join(line for line in (first, comment, *lines) if line is not None))

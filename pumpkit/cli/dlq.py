@@ -11,7 +11,7 @@ from pumpkit.cli import letters
 from pumpkit.cli.observe import pump_trouble
 from pumpkit.cli.output import Column, print_json, print_table, say, warn
 from pumpkit.cli.target import PumpName, Target, buffer_options, cursors, pass_target
-from pumpkit.cli.text import moment, plural
+from pumpkit.cli.text import moment, plural, safe
 
 KINDS = ("rejected", "unknown", "timeout", "crash", "filter", "bad-frame")
 
@@ -74,11 +74,10 @@ def ls(target: Target, pump: str | None, kind: str | None, limit: int, as_json: 
     shown = found[:limit]
     if as_json:
         print_json([letters.summary(name, letter) for name, letter in shown])
-        return
-    if not shown:
+    elif shown:
+        print_table(_COLUMNS, [_row(name, letter) for name, letter in shown])
+    else:
         say("no dead letters" + (" of that kind" if kind else ""))
-        return
-    print_table(_COLUMNS, [_row(name, letter) for name, letter in shown])
     if len(found) > limit:
         warn(f"there are more than these {limit}; --limit shows them")
 
@@ -148,7 +147,7 @@ def purge(
         chosen = _choose(buffer, pump, kind, everything, ids)
         count = sum(map(len, chosen.values()))
         if count and not yes:
-            click.confirm(f"Delete {plural(count, 'dead letter')} of {', '.join(chosen)} for good?", abort=True)
+            click.confirm(f"Delete {plural(count, 'dead letter')} of {safe(', '.join(chosen))} for good?", abort=True)
         _mark(target, buffer, chosen, "purge", "will delete")
 
 

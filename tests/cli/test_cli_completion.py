@@ -63,7 +63,7 @@ def test_nothing_can_be_read(workplace: Path) -> None:
 def test_scripts(cli: Run, shell: str) -> None:
     """Each shell's script says how to install it; zsh's begins with the line that zsh looks for."""
     script = cli("completion", shell).output
-    assert f"# To install: pumpkit completion {shell} > " in script
+    assert f"&& pumpkit completion {shell} > " in script
     assert "_PUMPKIT_COMPLETE" in script
     assert script.startswith("#compdef pumpkit" if shell == "zsh" else "# To install")
 

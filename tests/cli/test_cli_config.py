@@ -100,6 +100,16 @@ def test_check_looks_at_the_buffer(
     assert f"its buffer: {location}, 1 record stored so far" in cli("check").output
 
 
+def test_check_warns_of_no_limit(cli: Run, workplace: Path) -> None:
+    """A timeout of 0 is allowed, and warned of with its line."""
+    (workplace / "pumpkit.yaml").write_text("pumps:\n  a: {type: t-file, timeout: 0, meta: {path: x}}\n")
+    result = cli("check")
+    assert result.exit_code == 0
+    assert "Warning: pumpkit.yaml:2: pumps.a.timeout: 0 is no limit" in result.stderr
+    document = json.loads(cli("check", "--json").stdout)
+    assert (document["ok"], len(document["warnings"])) == (True, 1)
+
+
 BROKEN = """\
 helth-check-path: x
 pumps:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import attrs
 import pytest
 from click.testing import Result
 
+from pumpkit.buffers import open_buffer
 from pumpkit.buffers.base import BufferStats, CursorStats
 from pumpkit.cli.demo.ledger import settle
 from pumpkit.cli.demo.records import POLICIES, decide, decisions
@@ -187,6 +189,17 @@ def test_interrupted_and_continued(
     assert json.loads(result.stdout)["good"]
     if left is not None:
         assert f"the runner of an earlier demo, pid {left}, was still there; stopped it" in result.stderr
+
+
+def test_buffer_that_is_full(cli: Run, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backlog that does not fit the buffer ends the demonstration with the reason, instead of going on for hours."""
+    monkeypatch.setattr("pumpkit.cli.demo.play.PATIENCE", 1.0)
+    folder = workplace / "pumpkit-demo"
+    with closing(open_buffer(f"sqlite:///{folder / 'buffer.db'}")) as buffer:
+        buffer.set_max_bytes(1 << 20)
+    result = cli("demo", "--backlog", "1000000")
+    assert result.exit_code == 69
+    assert "the buffer does not take the records: " in result.stderr
 
 
 def test_runner_that_ends(cli: Run, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def test_ls_filters(cli: Run, url: str, bury: Bury) -> None:
     bury("search", {"n": 4})
 
     def count(*options: str) -> int:
-        return len(json.loads(cli("dlq", "ls", "-b", url, "--json", *options).output))
+        return len(json.loads(cli("dlq", "ls", "-b", url, "--json", *options).stdout))
 
     assert (count(), count("--pump", "audit"), count("--kind", "timeout"), count("--limit", "1")) == (4, 3, 1, 1)
     assert count("--pump", "search", "--kind", "timeout") == 0

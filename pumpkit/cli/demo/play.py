@@ -166,6 +166,7 @@ class Performance:
         self.bars = bars
         self.recorded = 0
         self._next_look = 0.0
+        self._took = time.monotonic()  # when the buffer was last known to take records
 
     def run(self) -> int:
         """Record, run the pumps until nothing waits, stop them; return how many records were recorded."""
@@ -182,9 +183,7 @@ class Performance:
     def _record(self, runner: Runner | None) -> None:
         """Be the program that reports. When the reporter is full this one waits: a demonstration has the time."""
         began = time.monotonic()
-        with Reporter(
-            self.stage.url, source="demo", overflow="block", block_timeout=PATIENCE, exit_timeout=PATIENCE
-        ) as reporter:
+        with Reporter(self.stage.url, source="demo", overflow="block", block_timeout=PATIENCE) as reporter:
             for record in itertools.islice(decisions(), self.plan.records):
                 reporter.record(record)
                 self.recorded += 1
@@ -192,6 +191,16 @@ class Performance:
                     time.sleep(max(0.0, began + self.recorded / self.plan.rate - time.monotonic()))
                 if time.monotonic() >= self._next_look:
                     self._look(runner)
+                    self._check(reporter.stats().trouble)
+            reporter.close(PATIENCE)
+
+    def _check(self, trouble: str | None) -> None:
+        """Raise Unavailable when the buffer has taken nothing for long."""
+        now = time.monotonic()
+        if trouble is None:
+            self._took = now
+        elif now - self._took > PATIENCE:
+            raise Unavailable(f"the buffer does not take the records: {trouble}")
 
     def _drain(self, runner: Runner) -> None:
         """Wait until no pump has anything left. Raises Unavailable if the runner ends, or nothing moves."""
