@@ -1,12 +1,17 @@
 """Values as text: nothing that comes from outside acts on a terminal."""
 
+import io
+import subprocess
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
-from pumpkit.cli.output import Column, plain_table
+from pumpkit.buffers import Buffer
+from pumpkit.cli.output import Column, plain_table, pretty_table
 from pumpkit.cli.text import ago, moment, number, plural, safe, size, span
 
 
@@ -87,3 +92,30 @@ def test_plain_table() -> None:
         "audit      7",
         "x      1,000  because\\nof " + "that" * 50,
     ]
+
+
+@pytest.mark.parametrize(("columns", "roomy"), [(80, False), (120, True)])
+def test_pretty_table(monkeypatch: pytest.MonkeyPatch, columns: int, roomy: bool) -> None:
+    """On a terminal an id stays whole while text wraps, nothing is cut, and roomy columns need a wide one."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    id_ = "01a213fb1b2871a38d42ddfe76efc96c-1002"
+    table = pretty_table(
+        [Column("id", whole=True), Column("attempts", right=True, roomy=True), Column("reason")],
+        [[id_, "5", "z" * 100 + "\x1b[2J"]],
+    )
+    printed = io.StringIO()
+    Console(width=columns, file=printed).print(table)
+    text = printed.getvalue()
+    assert id_ in text
+    assert ("attempts" in text) == roomy
+    assert text.count("z") == 100
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= columns
+
+
+def test_pipe_is_plain(program: Callable[..., "subprocess.CompletedProcess[str]"], buffer: Buffer, url: str) -> None:
+    """What goes into a pipe has no colours, whatever the environment asks of terminals."""
+    buffer.register("audit")
+    result = program("status", "-b", url, env={"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1"})
+    assert "audit" in result.stdout
+    assert "\x1b" not in result.stdout
