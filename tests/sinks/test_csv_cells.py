@@ -7,17 +7,23 @@ import io
 import json
 import math
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pumpkit.config import describe
+from pumpkit.errors import PartialWrite
+from pumpkit.frames import decode, pack_frame
+from pumpkit.ids import record_ids
+from pumpkit.values import RecordPacker
 from pumpkit_csv.table import MAX_COLUMNS, Layout, Table
 from pumpkit_csv.text import text
+from tests.sinks.conftest import CsvWorld
 
 PACIFIC = datetime.timezone(datetime.timedelta(hours=-8))
 
@@ -154,6 +160,52 @@ def test_any_record_reads_back_by_the_csv_module(
             else:
                 assert cell == shown(value, escape)
     assert (table.header + encoded.lines.decode()).endswith(newline)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(same_fields | some_fields, min_size=1, max_size=4), st.data())
+def test_what_went_through_frames_reads_back_from_the_files(
+    batches: list[list[dict[str, Any]]], data: st.DataObject
+) -> None:
+    """Packed, decoded and written, some batches twice: every record that is not rejected is one row, in order."""
+    with tempfile.TemporaryDirectory() as folder:
+        world = CsvWorld(Path(folder))
+        sink = world.open(**{"id-field": "record id"})
+        expected, first = [], 0
+        for batch in batches:
+            blob = pack_frame(producer=bytes(16), first=first, runs=RecordPacker().pack(batch).runs, created_ms=0)
+            content = decode(blob)
+            ids = record_ids(bytes(16), first, len(batch))
+            for _ in range(data.draw(st.integers(1, 2))):
+                rejected: dict[int, str] = {}
+                try:
+                    sink.write([dict(record) for record in content.records], ids, None, False)
+                except PartialWrite as verdict:
+                    rejected = verdict.rejected
+            expected += [(ids[n], record) for n, record in enumerate(batch) if n not in rejected]
+            first += len(batch)
+        found = [dict(zip(table[0], row, strict=True)) for table in world.tables() for row in table[1:]]
+        world.close(sink)
+    assert [row["record id"] for row in found] == [id_ for id_, _ in expected]
+    for row, (_, record) in zip(found, expected, strict=True):
+        filled = {title: cell for title, cell in row.items() if cell and title != "record id"}
+        cells = {shown(field, True): cell_of(value) for field, value in record.items()}
+        assert {title: parsed(cell) for title, cell in filled.items()} == {
+            title: parsed(cell) for title, cell in cells.items() if cell
+        }
+
+
+def cell_of(value: Any) -> str:
+    """Return the expected cell of any value; of a list or map, some JSON that means the same."""
+    return json.dumps(jsonable(value)) if isinstance(value, list | dict) else shown(value, True)
+
+
+def parsed(cell: str) -> Any:
+    """Return what the JSON of a list or map means, any other cell as it is."""
+    try:
+        return json.loads(cell) if cell[:1] in ("[", "{") else cell
+    except ValueError:
+        return cell
 
 
 def test_records_of_the_same_fields_take_the_short_way_and_read_the_same() -> None:
