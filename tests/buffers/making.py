@@ -84,20 +84,32 @@ def balance(buffer: Buffer, pump: str) -> CursorStats:
     return cursor
 
 
+_PRELUDE = f"""
+import os, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+url = sys.argv[1]
+"""
+#: The interpreter's own files may be closed to other users: what is needed is imported before.
+_BECOME = """
+import tempfile
+import making
+from pumpkit.buffers import open_buffer
+with tempfile.TemporaryDirectory() as folder:
+    open_buffer(f"sqlite:///{{folder}}/b.db").close()
+os.setgroups([]), os.setgid({group}), os.setuid({user})
+"""
+
+
 class Other:
     """Another process that runs some Python and talks by lines."""
 
     def __init__(self, code: str, *arguments: str, user: int | None = None, group: int | None = None) -> None:
-        here = str(Path(__file__).parent)
-        prelude = f"import sys; sys.path.insert(0, {here!r}); url = sys.argv[1]\n"
+        become = "" if user is None else _BECOME.format(user=user, group=group)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", prelude + code, *arguments],
+            [sys.executable, "-c", _PRELUDE + become + code, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            user=user,
-            group=group,
-            extra_groups=None if user is None else [],
         )
 
     @property

@@ -63,6 +63,7 @@ class SqliteBuffer:
         """Hold the lock of whoever creates or removes files, or trims."""
         lock = FileLock.take(self._lock_file, patience=PATIENCE)
         try:
+            self._reserve.ease()
             yield
         finally:
             lock.release()
@@ -74,6 +75,7 @@ class SqliteBuffer:
     def cursor(self, pump: str, start: Start = "oldest") -> SqliteCursor:
         """See `base.Buffer.cursor`."""
         file = self._new_pump(pump)
+        self._reserve.ease()
         lock = FileLock.take(file.lock, holder={})
         try:
             self.register(pump, start)
@@ -196,6 +198,7 @@ class SqliteBuffer:
 
     def runner_lock(self, holder: Mapping[str, str]) -> FileLock:
         """See `base.Buffer.runner_lock`."""
+        self._reserve.ease()
         return FileLock.take(self._runner_file, holder, patience=_PROBES)
 
     def runner(self) -> dict[str, str] | None:
