@@ -225,6 +225,7 @@ class World:
         for runner in self.runners:
             if runner.process.poll() is None:
                 runner.kill()
+            print(runner.log)  # which pytest shows if the test failed
         for process in self.others:
             if process.poll() is None:
                 process.kill()

@@ -150,9 +150,9 @@ def test_bad_manners_cost_nothing(world, kind):
 
 def test_a_worker_killed_in_every_third_write_loses_nothing(world):
     """Each worker dies in its third write, before it wrote: everything arrives, nothing twice, nothing is dead."""
-    run_beside_healthy(world, {"type": "t-nth", "batch-records": 100, "meta": {"calls": 3}}, count=1500)
+    run_beside_healthy(world, {"type": "t-nth", "batch-records": 100, "meta": {"calls": 3}}, count=600)
     world.wait_for_lag("bad")
-    world.assert_exactly_once(world.arrived("bad"), 1500)
+    world.assert_exactly_once(world.arrived("bad"), 600)
     assert world.dead("bad") == []
 
 
