@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import msgpack
 
 from pumpkit.errors import BadFrame, FrameTooNew
-from pumpkit.values import MAX_RECORD, SCALARS, SHELL, SHELL_BYTES, array_header, boundaries
+from pumpkit.values import MAX_DEPTH, MAX_RECORD, SCALARS, SHELL, SHELL_BYTES, array_header, boundaries
 
 VERSION = 1
 RAW, ZSTD = 0, 1
@@ -192,7 +192,10 @@ def _raw_body(header: Header) -> bytes:
 
 def _unpack(packed: bytes) -> Any:
     """Unpack an array in one call; the shell bounds how deep it may nest."""
-    value = msgpack.unpackb(SHELL_BYTES + packed, **_LIMITS)
+    try:
+        value = msgpack.unpackb(SHELL_BYTES + packed, **_LIMITS)
+    except msgpack.StackError:
+        raise ValueError(f"nests deeper than {MAX_DEPTH} levels") from None
     for _ in range(SHELL):
         value = value[0]
     return value

@@ -1,7 +1,10 @@
 """Who a record came from and which one it is: producers, sequences, record ids (no imports but the stdlib)."""
 
 import os
+import re
 import time
+
+_RECORD_ID = re.compile("([0-9a-f]{32})-(0|[1-9][0-9]{0,18})")
 
 
 def new_producer() -> bytes:
@@ -29,8 +32,7 @@ def record_ids(producer: bytes, first: int, count: int) -> list[str]:
 
 def split_record_id(id_: str) -> tuple[str, int]:
     """Return producer (32 hex digits) and sequence of a record id. Raises ValueError for anything else."""
-    producer, dash, sequence = id_.partition("-")
-    if len(producer) != 32 or not dash or not sequence.isascii() or not sequence.isdecimal():
-        raise ValueError(f"not a record id: {id_!r}")
-    int(producer, 16)
-    return producer, int(sequence)
+    found = _RECORD_ID.fullmatch(id_)
+    if not found:
+        raise ValueError(f"not a record id: {id_!r:.100}")
+    return found[1], int(found[2])
