@@ -1,4 +1,4 @@
-"""Telling what keys a class has, in words: for the reference, `pumpkit plugins ls` and the sample configuration."""
+"""Telling what keys a class has, in words: for the reference and `pumpkit plugins ls`."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Keys in words, and the sample made of them."""
+"""Keys in words."""
 
 import json
 import re
@@ -15,7 +15,6 @@ from pumpkit.config.describe import value_text
 from pumpkit.config.document import parse
 from pumpkit.config.keys import keys
 from pumpkit.config.model import BufferConfig, Filters, LogConfig, PumpConfig
-from pumpkit.config.sample import sample
 
 
 class Mode(Enum):
@@ -96,7 +95,7 @@ def test_only_attrs_classes_have_settings():
 
 @pytest.mark.parametrize("cls", [Config, BufferConfig, LogConfig, PumpConfig, Filters])
 def test_every_key_of_the_file_says_what_it_is_for(cls):
-    """A whole sentence, for the reference and the sample."""
+    """A whole sentence, for the reference."""
     for name, declared in keys(cls).items():
         assert re.fullmatch(r"(.|\n)*[.`]", declared.about), name
 
@@ -124,41 +123,3 @@ def test_values_are_written_so_that_they_read_back(value):
     """In block style and in a list."""
     text = value_text(value)
     assert parse(f"key: {text}\nlist: [{text}]\n".encode()).values == {"key": value, "list": [value]}
-
-
-def test_the_sample_is_a_working_configuration(config_of):
-    """It is what the design shows: one CSV pump."""
-    config = config_of(sample())
-    assert config.health_check_address == "127.0.0.1:7070"
-    assert config.health_check_path == "healthz"
-    assert config.buffer == BufferConfig()
-    pump = PumpConfig(
-        name="audit",
-        type="csv",
-        filters=Filters(exclude={"username": ["healthcheck"]}),
-        timeout=Seconds(10.0),
-        omit_detailed_recording=True,
-        meta={"csv-dir": "./analytics-data"},
-    )
-    assert config.pumps == {"audit": pump}
-
-
-def test_the_sample_with_every_comment_taken_up_means_the_same(config_of):
-    """Each commented key shows its default, so nothing changes when all of them are set."""
-    text = sample()
-    taken_up = re.sub(r"(?m)^( *)#(?=\S)", r"\1", text)
-    assert taken_up.count("#") == text.count("#") - len(re.findall(r"(?m)^ *#\S", text))
-    plain, full = config_of(text), config_of(taken_up)
-    for config in (plain, full):
-        config.lines.clear()
-    assert full == plain
-
-
-def test_the_sample_names_every_key():
-    """Set or as a comment, with its sentence above it."""
-    lines = [line.strip() for line in sample().splitlines()]
-    for cls in (Config, BufferConfig, LogConfig, PumpConfig, Filters):
-        for name, declared in keys(cls).items():
-            assert any(line.removeprefix("#").startswith(f"{name}:") for line in lines), name
-            assert any(line.startswith("# " + declared.about[:40]) for line in lines), name
-    assert max(map(len, sample().splitlines())) <= 120
