@@ -12,7 +12,9 @@ import threading
 import weakref
 from typing import Protocol
 
-_PATIENCE = 1.0  # seconds that a fork waits for a transaction in another thread to end
+#: Seconds that a fork waits for a transaction in another thread to end. The child of a fork that goes ahead may find the
+#: file locked for ever.
+_PATIENCE = 5.0
 
 
 class Watched(Protocol):
