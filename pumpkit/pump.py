@@ -103,7 +103,10 @@ class Pump:
         if len(self.batch.live) >= MAX_HELD:
             return []
         config, after = self.config, self.batch.through
-        return self._patiently(lambda: self.cursor.fetch(config.batch_records, config.batch_bytes, after))
+        deliveries = self._patiently(lambda: self.cursor.fetch(config.batch_records, config.batch_bytes, after))
+        if self.cursor.was_reset:  # what this process knows of positions is of the old log
+            raise BufferUnavailable("the buffer was created anew: beginning at its oldest record")
+        return deliveries
 
     def _each(self, stage: Stage, step: Step, batch: Batch, function: object | None) -> None:
         """Let a step decide about every live record, guarded like a write: filters are plugin code too.
@@ -186,6 +189,7 @@ class Pump:
         through = settled[-1].delivery.position
         self._patiently(lambda: self.cursor.commit(through, counts, letters))
         self.batch.drop(settled)
+        self._accepted_before = [part for part in self._accepted_before if part.position > through]
 
     def _check_room(self, letters: Sequence[DeadLetter], outcome: Outcome) -> None:
         kept = self.cursor.stats()

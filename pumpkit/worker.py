@@ -83,8 +83,6 @@ class Worker:
             closing(open_buffer(self.job["buffer"], create=False)) as buffer,
             closing(buffer.cursor(self.config.name)) as self._cursor,
         ):
-            if self._cursor.was_reset:
-                print("the buffer was created anew: beginning at its oldest record", file=sys.stderr)
             try:
                 with self.watch("init", NOWHERE, NOWHERE, INIT_LIMIT):
                     sink.init()

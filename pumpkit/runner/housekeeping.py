@@ -78,22 +78,26 @@ class Housekeeper(threading.Thread):
             self._make_room(buffer, stats)
 
     def _make_room(self, buffer: Buffer, stats: BufferStats) -> None:
-        """Move the first pump ahead that may be: orphans, then those that are not required."""
+        """Move pumps ahead that may be: orphans, and if that makes no room, those that are not required as well."""
         configured, required = self._pumps()
         orphans = [name for name in stats.cursors if name not in configured]
         optional = [name for name in stats.cursors if name in configured and name not in required]
         wanted = int(stats.size_bytes - ROOMY * stats.max_bytes)
-        for pump in [*orphans, *optional]:
-            to = buffer.skip_target(pump, wanted)
-            if to is None:
-                continue
-            try:
-                cursor = buffer.cursor(pump)
-            except BufferBusy:  # its worker has it
-                self._skip(pump, to)
+        for group in (orphans, orphans + optional):
+            targets = {pump: buffer.skip_target(pump, wanted, group) for pump in group}
+            for pump, to in targets.items():
+                if to is not None:
+                    self._move(buffer, pump, to)
+            if any(targets.values()):
                 return
-            try:
-                log.warning("the buffer is nearly full: skipped %d records", cursor.skip(to), extra={"pump": pump})
-            finally:
-                cursor.close()
+
+    def _move(self, buffer: Buffer, pump: str, to: Position) -> None:
+        try:
+            cursor = buffer.cursor(pump)
+        except BufferBusy:  # its worker has it
+            self._skip(pump, to)
             return
+        try:
+            log.warning("the buffer is nearly full: skipped %d records", cursor.skip(to), extra={"pump": pump})
+        finally:
+            cursor.close()

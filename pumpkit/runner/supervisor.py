@@ -218,6 +218,8 @@ class Supervisor:
         self.status.cursor = stats
         if before is None or stats.lag == 0 or stats.position != before.position:
             self.status.moved = now
+        if before is not None and stats.position < before.position:  # in a log that was created anew
+            self._trouble = []
         self._trouble = [one for one in self._trouble if one.stage == "replay" or one.last[0] > stats.position]
         self._delivered.append((now, stats.delivered))
         while now - self._delivered[0][0] > RATE_SPAN:

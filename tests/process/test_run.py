@@ -4,6 +4,7 @@ import contextlib
 import json
 import signal
 import socket
+import time
 
 from pumpkit.buffers import open_buffer
 from pumpkit.errors import BufferFull
@@ -208,20 +209,33 @@ def test_a_recreated_buffer_does_not_leave_pumps_waiting(world):
 
 
 def test_optional_pumps_make_room_when_the_log_nears_its_cap(world):
-    """At nine tenths of the cap an optional pump that lags is moved ahead, and what it skipped is counted."""
-    world.configure(
-        {"one": {"type": "t-file"}, "slow": {"type": "t-config-error", "required": False}},
-        buffer={"url": world.url, "max-bytes": 1 << 20},
-    )
+    """At nine tenths of the cap optional pumps that lag are moved ahead together; what they skipped is counted."""
+    optional = {name: {"type": "t-config-error", "required": False} for name in ("slow", "slower")}
+    world.configure({"one": {"type": "t-file"}, **optional}, buffer={"url": world.url, "max-bytes": 1 << 20})
     runner = world.run()
-    world.wait_for_state("slow", "failed")
+    for name in optional:
+        world.wait_for_state(name, "failed")
     for start in range(0, 12_000, 500):
         world.until(lambda start=start: _fits(world, start))
     world.wait_for_lag("one")
-    assert world.stats("slow").skipped > 0
     assert "nearly full" in runner.log
-    world.balance("slow")
+    for name in optional:
+        assert world.stats(name).skipped > 0
+        world.balance(name)
     world.assert_exactly_once(world.arrived("one"), 12_000)
+
+
+def test_a_required_pump_that_stays_down_fills_the_log(world):
+    """It is never moved ahead: appends are refused instead, and everything stored waits for it."""
+    world.configure({"down": {"type": "t-config-error"}}, buffer={"url": world.url, "max-bytes": 1 << 20})
+    world.run()
+    world.wait_for_state("down", "failed")
+    stored = 0
+    while _fits(world, stored):
+        stored += 500
+    time.sleep(3)  # several rounds of housekeeping
+    assert not _fits(world, stored)
+    assert (world.stats("down").lag, world.stats("down").skipped) == (stored, 0)
 
 
 def _fits(world, start):

@@ -12,7 +12,7 @@ import pytest
 from pumpkit import pump as pump_module
 from pumpkit.buffers import open_buffer
 from pumpkit.config import Filters, Meta, PumpConfig
-from pumpkit.errors import ConfigError
+from pumpkit.errors import BufferUnavailable, ConfigError
 from pumpkit.frames import pack_frame
 from pumpkit.ids import new_producer
 from pumpkit.plugins import Sink
@@ -248,6 +248,23 @@ def test_abandoning_redelivers_what_was_in_hand(bench):
     (bench.folder / "up").touch()
     bench.drain(pump)
     assert (bench.arrived, bench.cursor.stats().delivered) == ([{"n": 13}], 1)
+
+
+def test_a_log_created_anew_under_a_pump_begins_a_new_worker(bench):
+    """What this process knows is of the old log: it leaves, and the next one begins at the oldest record."""
+    bench.fill({"n": 1})
+    pump = bench.pump()
+    bench.drain(pump)
+    bench.buffer.close()
+    for file in bench.folder.glob("buffer.db*"):
+        if file.is_file():
+            file.unlink()
+    bench.buffer = open_buffer(f"sqlite:///{bench.folder}/buffer.db")
+    bench.fill({"n": 2})
+    with pytest.raises(BufferUnavailable, match="created anew"):
+        bench.drain(bench.pump())
+    bench.drain(bench.pump())
+    assert [record["n"] for record in bench.arrived] == [1, 2]
 
 
 def reject_then_accept(bench, *numbers, kind="t-reject", **settings):
