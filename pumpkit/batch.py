@@ -7,6 +7,7 @@ a later fetch joins. The functions are the steps of a record's way; each does wh
 import bisect
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
 
 import attrs
 
@@ -14,10 +15,10 @@ from pumpkit import frames
 from pumpkit.buffers import Delivery
 from pumpkit.buffers.base import Counts, DeadLetter, Part, Position
 from pumpkit.deliver import Dead, Kind
-from pumpkit.errors import BadFrame
+from pumpkit.errors import BadFrame, FrameTooNew
 from pumpkit.hookspecs import Predicate, Record, Records, Shorten
 from pumpkit.ids import record_ids
-from pumpkit.values import RecordPacker
+from pumpkit.values import pack_record
 
 
 @attrs.define
@@ -50,6 +51,7 @@ class Batch:
     slots: list[Slot] = attrs.field(factory=list)
     records: list[Record | None] = attrs.field(factory=list)
     live: Sequence[int] = ()
+    _opened: tuple[Slot, list[Record | None]] | None = attrs.field(default=None, init=False, repr=False)
 
     @property
     def stop(self) -> int:
@@ -93,8 +95,20 @@ class Batch:
         first = min(self.live)
         return [slot for slot in self.slots if slot.stop <= first]
 
+    def original(self, number: int) -> Record:
+        """Return a record as it came, whatever a sink did to it. The frame it is in stays at hand for the next one."""
+        slot = self.slot(number)
+        if self._opened is None or self._opened[0] is not slot:
+            self._opened = (slot, _open(attrs.evolve(slot))[0])
+        record = self._opened[1][number - slot.start]
+        if record is None:
+            raise ValueError(f"record {number} cannot be decoded")
+        fresh: Record = _fresh(record)
+        return fresh
+
     def drop(self, slots: Sequence[Slot]) -> None:
         """Let go of these frames, the first ones in hand."""
+        self._opened = None
         if len(slots) == len(self.slots):
             self.start, self.slots, self.records, self.live = self.stop, [], [], ()
         elif slots:
@@ -103,8 +117,20 @@ class Batch:
             self.start = self.slots[0].start
 
 
+def _fresh(value: Any) -> Any:
+    """Return a copy of a wire value, its own at every depth."""
+    if isinstance(value, list):
+        return [_fresh(inner) for inner in value]
+    if isinstance(value, dict):
+        return {key: _fresh(inner) for key, inner in value.items()}
+    return value
+
+
 def decode(deliveries: Sequence[Delivery], start: int, buffer_id: str, sources: Collection[str] = ()) -> Batch:
-    """Take frames apart. A bad frame or record becomes a dead letter; a frame of another source is filtered whole."""
+    """Take frames apart. A bad frame or record becomes a dead letter; a frame of another source is filtered whole.
+
+    A frame of a later version ends the batch; if it is the first, FrameTooNew is raised.
+    """
     batch = Batch(start)
     live: list[Sequence[int]] = []
     for delivery in deliveries:
@@ -116,6 +142,10 @@ def decode(deliveries: Sequence[Delivery], start: int, buffer_id: str, sources: 
             else:
                 records, good = _open(slot)
                 live.append(good)
+        except FrameTooNew:
+            if not batch.slots:
+                raise
+            break
         except BadFrame as error:
             slot.ids = []
             dead = _letter(slot, f"{buffer_id}:{delivery.position}", "bad-frame", str(error), 0, delivery.frame)
@@ -165,7 +195,7 @@ def select(batch: Batch, numbers: Sequence[int], wanted: Predicate | None) -> li
     keep = []
     for number, record in zip(numbers, take(batch, numbers, None), strict=True):
         try:
-            answer = wanted(record)
+            answer = bool(wanted(record))
         except (Exception, SystemExit) as error:
             bury(batch, Dead(number, "filter", f"filters: {type(error).__name__}: {error}"))
             continue
@@ -183,7 +213,7 @@ def shorten(batch: Batch, numbers: Sequence[int], look: Shorten | None) -> list[
     keep = []
     for number, record in zip(numbers, take(batch, numbers, None), strict=True):
         try:
-            batch.records[number - batch.start] = look(record)
+            batch.records[number - batch.start] = _looking(record, look)
         except (Exception, SystemExit) as error:
             bury(batch, Dead(number, "filter", f"omit_detail: {type(error).__name__}: {error}"))
             continue
@@ -214,24 +244,25 @@ def bury(batch: Batch, dead: Dead, plugin: str = "", look: Shorten | None = None
     """Make a dead letter of a record, as the sink was to get it: decoded again, so that good ones pay nothing."""
     slot = batch.slot(dead.number)
     try:
-        record = _decoded_again(batch, [dead.number], look)[dead.number]
-    except Exception:  # its look is what it died of
-        record = _decoded_again(batch, [dead.number], None)[dead.number]
-    blob = RecordPacker().pack([record]).runs[0][0]
+        blob = pack_record(_looking(batch.original(dead.number), look))
+    except Exception:  # its look is what it died of, or cannot be kept
+        blob = pack_record(batch.original(dead.number))
     id_ = slot.ids[dead.number - slot.start]
     slot.dead.append(_letter(slot, id_, dead.kind, dead.reason, dead.attempts, blob, plugin))
 
 
+def _looking(record: Record, look: Shorten | None) -> Record:
+    """Return a record with its look; a plugin may have a say in it, so the answer is checked."""
+    if look is None:
+        return record
+    seen = look(record)
+    if not isinstance(seen, dict):
+        raise TypeError(f"a record became {type(seen).__name__}")
+    return seen
+
+
 def _decoded_again(batch: Batch, numbers: Iterable[int], look: Shorten | None) -> dict[int, Record]:
-    fresh: dict[int, Record] = {}
-    for slot, inside in _by_slot(batch, numbers):
-        records, _ = _open(attrs.evolve(slot))
-        for number in inside:
-            record = records[number - slot.start]
-            if record is None:
-                raise ValueError(f"record {number} cannot be decoded")
-            fresh[number] = record if look is None else look(record)
-    return fresh
+    return {number: _looking(batch.original(number), look) for number in numbers}
 
 
 def _by_slot(batch: Batch, numbers: Iterable[int]) -> Iterator[tuple[Slot, list[int]]]:
@@ -258,4 +289,5 @@ def runs(batch: Batch, numbers: Iterable[int]) -> list[Part]:
 
 def _letter(slot: Slot, id_: str, kind: Kind, why: str, attempts: int, blob: bytes, plugin: str = "") -> DeadLetter:
     now = time.time_ns() // 1_000_000
-    return DeadLetter(id_, slot.delivery.position, now, kind, why[:2_000], attempts, plugin, blob)
+    why = why[:2_000].encode(errors="backslashreplace").decode()  # a reason may quote what no database takes as text
+    return DeadLetter(id_, slot.delivery.position, now, kind, why, attempts, plugin, blob)

@@ -3,7 +3,7 @@
 Order: filters, omit-detail, `fields` (by original names), rename, add.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from pumpkit.config import Filters, PumpConfig
@@ -14,36 +14,48 @@ _MISSING = object()
 
 def wanted(filters: Filters, more: Iterable[Predicate] = ()) -> Predicate | None:
     """Return a predicate over a record: the configuration's filters and every one of the plugin's. None: all."""
-    tests = [_one_of(field, values) for field, values in filters.include.items()]
-    tests += [_none_of(field, values) for field, values in filters.exclude.items()]
+    tests = [_passes(filters)] if filters.include or filters.exclude else []
     tests += more
     if len(tests) < 2:
         return tests[0] if tests else None
     return lambda record: all(test(record) for test in tests)
 
 
-def _one_of(field: str, values: Sequence[Any]) -> Predicate:
-    holds = _membership(values)
-    return lambda record: holds(record.get(field, _MISSING))
+def _passes(filters: Filters) -> Predicate:
+    """Return the configuration's part: one function for all fields, as it runs for every record."""
+    include = [(field, _values(values)) for field, values in filters.include.items()]
+    exclude = [(field, _values(values)) for field, values in filters.exclude.items()]
 
-
-def _none_of(field: str, values: Sequence[Any]) -> Predicate:
-    holds = _membership(values)
-    return lambda record: not holds(record.get(field, _MISSING))
-
-
-def _membership(values: Sequence[Any]) -> Callable[[Any], bool]:
-    """Return a test for being one of the values; unlike `in`, true is not 1."""
-    booleans = {value for value in values if isinstance(value, bool)}
-    others = {value for value in values if not isinstance(value, bool)}
-
-    def holds(value: Any) -> bool:
+    def passes(record: Record) -> bool:
         try:
-            return value in (booleans if isinstance(value, bool) else others)
-        except TypeError:  # a list or a map: never equal to a scalar
-            return False
+            for field, values in include:
+                if record.get(field, _MISSING) not in values:
+                    return False
+            for field, values in exclude:
+                if record.get(field, _MISSING) in values:
+                    return False
+        except TypeError:  # a list or a map, which equals no value of a filter: as good as missing
+            return passes({field: value for field, value in record.items() if not isinstance(value, list | dict)})
+        return True
 
-    return holds
+    return passes
+
+
+def _values(values: Sequence[Any]) -> Container[Any]:
+    """Return values to look a field's up in; unlike in Python, true is not 1 and false is not 0."""
+    if any(value in (0, 1) for value in values):
+        return _Exactly(values)
+    return frozenset(values)
+
+
+class _Exactly:
+    """A set that tells booleans from numbers."""
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        self._values = frozenset((isinstance(value, bool), value) for value in values)
+
+    def __contains__(self, value: object) -> bool:
+        return (isinstance(value, bool), value) in self._values
 
 
 def shortener(config: PumpConfig, omit_detail: Shorten | None) -> Shorten | None:
@@ -84,4 +96,10 @@ def _only(fields: Sequence[str]) -> Shorten:
 
 
 def _renamed(names: dict[str, str]) -> Shorten:
-    return lambda record: {names.get(field, field): value for field, value in record.items()}
+    def renamed(record: Record) -> Record:
+        taken = {new for field, new in names.items() if field in record}
+        return {
+            names.get(field, field): value for field, value in record.items() if field in names or field not in taken
+        }
+
+    return renamed

@@ -271,6 +271,16 @@ def array_header(count: int) -> bytes:
     return b"\xdd" + count.to_bytes(4, "big")
 
 
+def pack_record(record: Mapping[Any, Any]) -> bytes:
+    """Return the bytes of one record, as a dead letter keeps it: all that comes off the wire, of any size.
+
+    Raises an exception of any kind if it cannot be packed, or not be read back.
+    """
+    blob: bytes = _packer().pack(record)
+    unpack_record(blob)
+    return blob
+
+
 def unpack_record(blob: bytes) -> dict[str, Any]:
     """Return the record that `RecordPacker` packed, as a dead letter keeps it. Raises ValueError for anything else."""
     try:
