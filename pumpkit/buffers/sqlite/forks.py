@@ -12,8 +12,8 @@ import threading
 import weakref
 from typing import Protocol
 
-#: Seconds that a fork waits for a transaction in another thread to end. The child of a fork that goes ahead may find the
-#: file locked for ever.
+#: Seconds that a fork waits for a transaction in another thread to end. The child of a fork that went ahead may find
+#: the file locked for ever.
 _PATIENCE = 5.0
 
 
