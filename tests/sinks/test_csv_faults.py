@@ -203,7 +203,10 @@ def test_killed_at_any_call_and_again_at_any_call_of_the_recovery(faults: Faults
 @pytest.mark.parametrize("error", ERRORS)
 def test_an_error_at_any_call_delays_but_loses_nothing(faults: Faults, tmp_path: Path, error: str) -> None:
     """The sink cuts off what was half written, says what failed, and writes the same batch when it is given again."""
-    for number, point in enumerate(faults.some([point for point in faults.points if point.ours], 4)):
+    points = [point for point in faults.points if point.ours]
+    if error != "EIO":  # the sink takes the same way for all of them
+        points = faults.random.sample(points, 30)
+    for number, point in enumerate(faults.some(points, 4)):
         driven = Driven(tmp_path / f"{number}")
         driven.plan(tries=1)
         done = driven.run(*point.fault(f"error={error}"))
