@@ -1,6 +1,7 @@
 """Options and rules shared by all tests."""
 
 import os
+import signal
 
 import pytest
 
@@ -8,6 +9,12 @@ import pytest
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--full`."""
     parser.addoption("--full", action="store_true", help="run the slow tests too: every kill point, whole matrices")
+
+
+def pytest_configure() -> None:
+    """Take an ignored SIGINT back: a shell starts background jobs so, and programs under test would inherit it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

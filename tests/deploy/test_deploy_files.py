@@ -28,10 +28,10 @@ def tool(name: str, how: str) -> str:
 
 @pytest.fixture
 def unit(tmp_path: Path) -> Path:
-    """The systemd unit, its program replaced by one that exists here."""
+    """The systemd unit, its programs replaced by one that exists on every machine."""
     text = (DEPLOY / "pumpkit.service").read_text()
     unit = tmp_path / "pumpkit.service"
-    unit.write_text(text.replace("/opt/pumpkit/bin/pumpkit", "/bin/true"))
+    unit.write_text(re.sub(r"/opt/pumpkit/bin/pumpkit|/bin/kill", "/bin/true", text))
     return unit
 
 
