@@ -202,17 +202,13 @@ class Sender:
             self.asking = False
 
     def _answered(self, frames: list[Frame], gap: "Gap | None") -> None:
-        self._accept_gap = False
-        if gap is None:
-            stored = len(frames)
-        else:
-            stored = sum(frame.first < gap.next_seq for frame in frames)
-            if not stored:  # what it misses was confirmed and let go: go on without
-                missing = frames[0].first - gap.next_seq
-                log.error("the buffer has lost %d records that it had confirmed; was it recreated?", missing)
-                self._accept_gap = True
-        for _ in range(stored):
-            frame = self.pending.popleft()
+        self._accept_gap = gap is not None
+        if gap is not None:  # the oldest frame held was sent, so what the buffer misses is gone: go on without
+            missing = frames[0].first - gap.next_seq
+            log.error("the buffer has lost %d records that it had confirmed; was it recreated?", missing)
+            return
+        for frame in frames:
+            self.pending.popleft()
             self.pending_bytes -= len(frame.data)
             self.confirmed += frame.total
         if self.trouble is not None:

@@ -47,12 +47,14 @@ class FakeLog:
     calls: list[list[bytes]] = attrs.field(factory=list)
     closed: int = 0
     gate: threading.Event | None = None
+    pause: float = 0.0
 
     def append(self, frames_: list[bytes], *, accept_gap: bool = False, timeout: float = 5.0) -> Gap | None:
         """Store frames as a buffer does, unless a fault is due."""
         self.calls.append(list(frames_))
         if self.gate is not None:
             self.gate.wait(PATIENCE)
+        time.sleep(self.pause)
         if self.down is not None:
             raise self.down
         fault = self.faults.popleft() if self.faults else None

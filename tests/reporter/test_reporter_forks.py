@@ -145,7 +145,8 @@ _FORKS = """
 @pytest.mark.parametrize(("interval", "forks"), [("60", 20), ("0.01", 200)])
 def test_forks_under_recording_threads_lose_and_double_nothing(program: Any, interval: str, forks: int) -> None:
     """Children of a busy parent start empty, send their own, and end by _exit after a flush or by sys.exit."""
-    out, _ = program.run(_FORKS % (interval, forks))
+    out, err = program.run(_FORKS % (interval, forks))
+    assert err == ""
     counts = {f"thread {name}": int(count) for name, count in enumerate(out.split())}
     assert _by(program) == {**counts, **dict.fromkeys(range(forks), 20)}
 
@@ -215,7 +216,7 @@ def test_the_working_directory_of_a_child_does_not_change_the_buffer(program: An
 
 
 def test_a_fork_while_the_driver_is_imported_does_not_lock_the_child_up(program: Any) -> None:
-    """A fork waits for the import, because a child would find the module locked by a thread that it does not have."""
+    """A fork waits for the import, since the child would find the module locked by a thread that it does not have."""
     folder = program.folder / "site"
     (folder / "slow-1.dist-info").mkdir(parents=True)
     (folder / "slow-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: slow\nVersion: 1\n")
@@ -246,3 +247,33 @@ def test_a_fork_while_the_driver_is_imported_does_not_lock_the_child_up(program:
         """
     )
     assert _by(program) == {"parent": 1, "child": 1}
+
+
+def test_nothing_is_connected_while_a_fork_that_began_before_the_import_is_under_way(program: Any) -> None:
+    """Such a fork does not call the hooks of the driver, so the thread waits until it is over."""
+    out, _ = program.run(
+        """
+        import os, threading, time
+        # Registered first: called after pumpkit's hook before the fork, and before pumpkit's hook after it.
+        os.register_at_fork(before=lambda: time.sleep(0.3), after_in_parent=lambda: events.append("forked"))
+        from pumpkit import Reporter
+        from pumpkit.reporter import process
+        events = []
+        def load():
+            with process.importing():
+                events.append("importing")
+                while not process._forks:
+                    time.sleep(0.001)
+            events.append("connecting")
+        thread = threading.Thread(target=load)
+        thread.start()
+        while not events:
+            time.sleep(0.001)
+        if os.fork() == 0:
+            os._exit(0)
+        os.wait()
+        thread.join()
+        print(*events)
+        """
+    )
+    assert out.split() == ["importing", "forked", "connecting"]

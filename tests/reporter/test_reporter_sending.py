@@ -1,7 +1,7 @@
 """How frames reach a buffer that is slow, away, full, wrong, or has forgotten. Time is the test's own."""
 
 import itertools
-from collections import deque
+from collections import UserDict, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -74,6 +74,21 @@ def test_many_records_go_out_at_once(desk: Desk) -> None:
     assert len(desk.queue) == 500
     desk.turn(0.3)
     assert _numbers(desk.log) == list(range(4_500))
+
+
+def test_what_comes_while_records_are_packed_waits_for_its_own_time(desk: Desk) -> None:
+    """Under steady load each interval makes one frame, not a tail of further ones."""
+
+    class Echo(UserDict[str, Any]):
+        def keys(self) -> Any:
+            desk.queue.append(Echo(n=0))
+            return super().keys()
+
+    desk.turn()
+    desk.queue.append(Echo(n=0))
+    desk.turn(0.3)
+    assert len(desk.log.stored) == 1
+    assert len(desk.queue) > 0
 
 
 def test_looks_at_the_queue_are_rare_when_idle_and_frequent_when_busy(desk: Desk) -> None:
@@ -265,3 +280,25 @@ def test_a_given_buffer_is_left_open_and_an_opened_one_is_closed(log: Any) -> No
         desk.turn(hurry=True)
         desk.sender.finish(1.0)
     assert log.closed == 1
+
+
+def test_records_dropped_under_the_threads_hands_are_not_counted_as_taken(log: Any) -> None:
+    """An application thread may drop the oldest record between two steps of the thread."""
+
+    class Shrinking(deque[Any]):
+        shorter = 2
+
+        def __len__(self) -> int:
+            return super().__len__() + self.shorter
+
+        def popleft(self) -> Any:
+            try:
+                return super().popleft()
+            except IndexError:
+                self.shorter = 0
+                raise
+
+    queue = Shrinking([{"n": 0}, {"n": 1}])
+    sender = Sender(queue, Settings(overflow="drop-oldest").checked(), lambda: log)
+    sender.turn(hurry=True)
+    assert (sender.taken, sender.settled, sender.in_memory) == (2, 2, 0)

@@ -209,8 +209,18 @@ def test_memory_is_bounded_by_records_and_by_bytes_while_the_buffer_is_away(
 # flush, close, the thread -----------------------------------------------------------------------------------
 
 
-def test_flush_waits_for_what_was_recorded_before_and_no_longer(make_reporter: Make, log: Any) -> None:
+def test_flush_waits_for_more_than_one_append(make_reporter: Make, log: Any) -> None:
+    """A backlog of many frames is in the log when flush returns."""
+    reporter = make_reporter(flush_interval=60, records_buffer_size=100_000)
+    for number in range(70_000):
+        reporter.record({"n": number})
+    assert reporter.flush(60) == (70_000, 0, 0)
+    assert len(log.records()) == 70_000
+
+
+def test_flush_does_not_wait_for_what_comes_after_it(make_reporter: Make, log: Any) -> None:
     """Another thread that goes on recording does not keep a flush from ending."""
+    log.pause = 0.01
     reporter = make_reporter(flush_interval=60, records_buffer_size=1_000_000, exit_timeout=30.0)
     going = True
 
@@ -219,11 +229,11 @@ def test_flush_waits_for_what_was_recorded_before_and_no_longer(make_reporter: M
             reporter.record({"n": 0})
             time.sleep(0.0001)
 
-    thread = threading.Thread(target=noise)
+    thread = threading.Thread(target=noise, daemon=True)
     thread.start()
-    for number in range(1, 20):
+    for number in range(1, 10):
         reporter.record({"n": number})
-        reporter.flush(30)
+        reporter.flush(600)
         assert number in _numbers(log)
     going = False
     thread.join()
@@ -272,6 +282,24 @@ def test_a_dead_thread_is_started_again(make_reporter: Make, log: Any, wait_unti
             wait_until(lambda: not reporter._outbox.queue)
     assert reporter.close().pending == 0
     assert sorted(set(_numbers(log))) == [0, 1, 2]
+
+
+def test_a_close_that_comes_while_the_thread_is_starting_is_not_undone(
+    make_reporter: Make, log: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first record and a close may be under way at once; afterwards the reporter is closed."""
+    start = threading.Thread.start
+    reporter = make_reporter()
+
+    def start_late(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name == "pumpkit-reporter":
+            reporter.close()
+
+    monkeypatch.setattr(threading.Thread, "start", start_late)
+    for number in range(3):
+        reporter.record({"n": number})
+    assert reporter.stats().drops == {"unsent": 2}
 
 
 def test_without_threads_a_flush_sends_by_itself(
@@ -358,13 +386,16 @@ def test_a_fault_of_ours_does_not_end_the_thread(
 def test_a_signal_handler_may_record_and_flush(make_reporter: Make, log: Any) -> None:
     """A handler that interrupts record, flush or itself deadlocks nothing and loses nothing."""
     reporter = make_reporter(records_buffer_size=100_000, exit_timeout=30.0)
-    handled = 0
+    handled = depth = 0
 
     def handle(number: int, frame: object) -> None:
-        nonlocal handled
+        nonlocal handled, depth
         handled += 1
+        depth += 1
         reporter.record({"n": -1})
-        reporter.flush(0.01)
+        if depth < 4:
+            reporter.flush(0.01)
+        depth -= 1
 
     previous = signal.signal(signal.SIGALRM, handle)
     signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
