@@ -112,10 +112,10 @@ def _open(path: Path) -> int:
 
 
 def _held_elsewhere(path: Path) -> bool:
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
+    if not path.exists():
         return False
+    with place.explained(path):
+        handle = os.open(path, os.O_RDONLY)
     try:
         _lock(handle, shared=True)
     except OSError:

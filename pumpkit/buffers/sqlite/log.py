@@ -1,5 +1,6 @@
 """FILE: the log itself. Producers append to it and pumps read it; `trimmer` makes room in it."""
 
+import contextlib
 import json
 import os
 import secrets
@@ -111,14 +112,13 @@ class Log:
         taken: list[tuple[Position, int, bytes]] = []
         with self.database.read() as connection:
             view = View(connection)
-            found: Any = connection.execute(sql, (after, max(1, max_records)))
-            for position, count, frame in found:
-                max_records -= count
-                max_bytes -= len(frame)
-                if taken and (max_records < 0 or max_bytes < 0):
-                    break
-                taken.append((position, count, frame))
-            found.close(True)  # a statement that is not at its end keeps the view
+            with contextlib.closing(connection.execute(sql, (after, max(1, max_records)))) as found:
+                for position, count, frame in found:
+                    max_records -= count
+                    max_bytes -= len(frame)
+                    if taken and (max_records < 0 or max_bytes < 0):
+                        break
+                    taken.append((position, count, frame))
             return Fetched(view.buffer_id, view.last, taken)
 
     def set_max_bytes(self, max_bytes: int) -> None:

@@ -131,10 +131,9 @@ class Reserve:
         allocate = getattr(os, "posix_fallocate", None)
         if allocate is None or self.path.exists() or free_bytes(self.path.parent) < 3 * RESERVE:
             return
-        with contextlib.suppress(OSError):
+        try:
             create_file(self.path)
-            handle = os.open(self.path, os.O_RDWR)
-            try:
-                allocate(handle, 0, RESERVE)
-            finally:
-                os.close(handle)
+            with self.path.open("r+b") as file:
+                allocate(file.fileno(), 0, RESERVE)
+        except OSError:  # somebody was faster, or took the room: next time, then
+            self.path.unlink(missing_ok=True)

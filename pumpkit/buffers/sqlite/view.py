@@ -1,5 +1,6 @@
 """What the log says at one moment, and the tables it says it with."""
 
+import contextlib
 import json
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -83,11 +84,12 @@ class View:
         """Return how far after `position`, and not after `limit`, frames of `size` bytes reach; None without one."""
         sql = "SELECT position, length(frame) FROM frames WHERE position > ? AND position <= ? ORDER BY position"
         reached = None
-        for found, length in rows(self._connection, sql, (position, limit)):
-            reached = found
-            size -= length
-            if size <= 0:
-                break
+        with contextlib.closing(self._connection.execute(sql, (position, limit))) as found:
+            for row in found:
+                reached, length = row
+                size -= length
+                if size <= 0:
+                    break
         return reached
 
     def producers(self) -> list[ProducerStats]:
