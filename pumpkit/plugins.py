@@ -7,7 +7,7 @@ checked when it is opened, and any other answer than `[]` is an unknown verdict.
 
 import difflib
 import inspect
-import logging
+import math
 from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
@@ -29,9 +29,7 @@ KNOWN = {"csv": "pumpkit-csv", "mongo": "pumpkit-mongo", "elasticsearch": "pumpk
 #: Seconds one write may take if neither the configuration nor the plugin says.
 DEFAULT_TIMEOUT = 10.0
 
-_HOOKS = ("init", "filters", "omit_detail", "timeout", "write_data", "close")
-
-log = logging.getLogger(__name__)
+HOOKS = ("init", "filters", "omit_detail", "timeout", "write_data", "close")
 
 
 class PluginError(ConfigError):
@@ -133,7 +131,7 @@ class Sink:
         self.plugin = plugin
         self._hook = manager.hook
         #: An ordered sink gets strict order, one worker, and its batches are never taken apart.
-        self.ordered = bool(getattr(type(sink), "ordered", False))
+        self.ordered: bool = getattr(type(sink), "ordered", False)
         self.duplicates: Literal["never", "possible"] = getattr(type(sink), "duplicates", "never")
 
     @classmethod
@@ -146,18 +144,19 @@ class Sink:
         manager.add_hookspecs(hookspecs.SinkSpecs)
         try:
             manager.register(module, "pumpkit.plugin")
+            _check_hooks(manager)
+            _check_module(manager)
             sink = manager.hook.new(meta=meta)
-            if sink is None:
-                raise PluginError("new() returned None; it must return the sink")
+            _check_sink(sink)
             manager.register(sink, "pumpkit.sink")
-            manager.check_pending()
-        except ConfigError as error:
-            if isinstance(error, PluginError):
-                raise PluginError(f"plugin {plugin}: {error}") from error
+            _check_hooks(manager)
+            _check_writer(manager)
+        except PluginError as error:
+            raise PluginError(f"plugin {plugin}: {error}") from error
+        except ConfigError:
             raise
         except (Exception, SystemExit) as error:
             raise PluginError(f"plugin {plugin}: {type(error).__name__}: {error}") from error
-        _check_shape(plugin, manager, sink)
         manager.closed = True
         return cls(config, plugin, manager, sink)
 
@@ -182,7 +181,7 @@ class Sink:
             seconds = self._hook.timeout(config=self.config)
         if seconds is None:
             return DEFAULT_TIMEOUT
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
             raise PluginError(f"plugin {self.plugin}: timeout() returned {seconds!r}; it must be seconds, 0 or more")
         return float(seconds) or None
 
@@ -198,30 +197,70 @@ class Sink:
 
 
 def _callable(plugin: Plugin, hook: str, answer: object) -> Callable[[Record], Any]:
-    if not callable(answer):
+    if not callable(answer) or inspect.iscoroutinefunction(answer):
         raise PluginError(
-            f"plugin {plugin}: {hook}() returned {answer!r:.80}; it must be a function of a record, or None"
+            f"plugin {plugin}: {hook}() returned {answer!r:.80}; it must be a plain function of a record, or None"
         )
     return answer
 
 
-def _check_shape(plugin: Plugin, manager: pluggy.PluginManager, sink: object) -> None:
-    """Refuse what pluggy would accept in silence."""
-    for hook in _HOOKS:
+# What pluggy would accept in silence, or refuse without saying what to do -----------------------------------
+
+
+def _check_module(manager: pluggy.PluginManager) -> None:
+    for hook in HOOKS:
+        if getattr(manager.hook, hook).get_hookimpls():
+            raise PluginError(f"`{hook}` belongs to the sink that new() returns, not to the module")
+
+
+def _check_sink(sink: object) -> None:
+    """Look at what pluggy does not: hooks without their marker, and what is said of the sink's manners."""
+    if sink is None:
+        raise PluginError("new() returned None; it must return the sink")
+    if isinstance(sink, type):
+        raise PluginError(f"new() returned the class {sink.__name__}; it must return an object of it")
+    name = type(sink).__name__
+    for hook in HOOKS:
         found = inspect.getattr_static(sink, hook, None)
         function = getattr(found, "__func__", found)
-        if callable(function) and _marker(function) is None:
-            raise PluginError(f"plugin {plugin}: `{hook}` of {type(sink).__name__} is not marked; add @hookimpl")
-    for hook in (*_HOOKS, "new"):
-        for impl in getattr(manager.hook, hook).get_hookimpls():
-            name = f"plugin {plugin}: `{hook}`"
+        if callable(function) and _marker(found) is None and _marker(function) is None:
+            raise PluginError(f"`{hook}` of {name} is not marked; add @hookimpl")
+        if callable(function) and not inspect.isroutine(found):
+            raise PluginError(f"`{hook}` of {name} is a {type(found).__name__}; it must be a method")
+    for attribute, allowed in (("ordered", (True, False)), ("duplicates", ("never", "possible"))):
+        if hasattr(sink, attribute) and getattr(type(sink), attribute, None) not in allowed:
+            kind = "bool" if attribute == "ordered" else "str"
+            raise PluginError(
+                f"`{attribute}` of {name} must be one of {allowed} and stand in the class, as ClassVar[{kind}]"
+            )
+
+
+def _check_hooks(manager: pluggy.PluginManager) -> None:
+    """Check every implementation that pluggy found."""
+    for hook, caller in vars(manager.hook).items():
+        if not isinstance(caller, pluggy.HookCaller):
+            continue
+        for impl in caller.get_hookimpls():
+            if not caller.has_spec() and not impl.optionalhook:
+                near = difflib.get_close_matches(hook, [*HOOKS, "new"], 1)
+                raise PluginError(f"`{hook}` is no hook" + (f"; did you mean `{near[0]}`?" if near else ""))
             if impl.wrapper or impl.hookwrapper:
-                raise PluginError(f"{name} is a hook wrapper; wrappers are not supported")
+                raise PluginError(f"`{hook}` is a hook wrapper; wrappers are not supported")
             if inspect.iscoroutinefunction(impl.function) or inspect.isasyncgenfunction(impl.function):
-                raise PluginError(f"{name} is async; hooks are plain functions (run an event loop inside)")
+                raise PluginError(f"`{hook}` is async; hooks are plain functions (run an event loop inside)")
             if inspect.isgeneratorfunction(impl.function):
-                raise PluginError(f"{name} is a generator; hooks are plain functions")
-    writers = manager.hook.write_data.get_hookimpls()
-    if len(writers) != 1:
-        what = "no `write_data`" if not writers else f"{len(writers)} of `write_data`"
-        raise PluginError(f"plugin {plugin} has {what}; a sink has exactly one, marked with @hookimpl")
+                raise PluginError(f"`{hook}` is a generator; hooks are plain functions")
+            for parameter in inspect.signature(impl.function).parameters.values():
+                plain = parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+                if not plain or parameter.default is not parameter.empty:
+                    raise PluginError(
+                        f"`{hook}` takes `{parameter}`, which is never passed; "
+                        "name its arguments plainly, without a default or `*`"
+                    )
+    manager.check_pending()
+
+
+def _check_writer(manager: pluggy.PluginManager) -> None:
+    number = len(manager.hook.write_data.get_hookimpls())
+    if number != 1:
+        raise PluginError(f"the sink has {number or 'no'} `write_data`; it needs exactly one, marked with @hookimpl")
