@@ -54,7 +54,8 @@ def installed() -> dict[str, list[Plugin]]:
     found: dict[str, list[Plugin]] = {}
     for entry in entry_points(group=GROUP):
         dist = entry.dist
-        plugin = Plugin(entry.name, dist.name if dist else "?", dist.version if dist else "?", entry)
+        about = (dist.name, dist.version) if dist else ("", "")  # None, where a broken installation lacks its metadata
+        plugin = Plugin(entry.name, about[0] or "?", about[1] or "?", entry)
         same = found.setdefault(entry.name, [])
         # An editable install and its folder on sys.path can name one distribution twice.
         if all((plugin.distribution, entry.value) != (other.distribution, other.entry.value) for other in same):

@@ -83,6 +83,15 @@ def test_a_plugin_is_found_by_its_entry_point_without_importing_it(site):
     assert "plugin_it" not in sys.modules
 
 
+@pytest.mark.filterwarnings("ignore:Implicit None:DeprecationWarning")
+def test_a_broken_installation_does_not_hide_the_others(site):
+    """A distribution without its metadata is there, without a name."""
+    site.install("it", "", dist="broken", module="broken")
+    (site.folder / "broken-1.2.dist-info" / "METADATA").unlink()
+    site.install("good", "")
+    assert (str(find("it")), str(find("good"))) == ("it (? ?)", "good (some-sink 1.2)")
+
+
 @pytest.mark.parametrize(
     ("name", "advice"),
     [

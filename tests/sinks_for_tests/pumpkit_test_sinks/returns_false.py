@@ -1,5 +1,7 @@
 """t-returns-false: answers something."""
 
+from typing import Any
+
 import attrs
 
 from pumpkit import Meta, Records, hookimpl
@@ -11,7 +13,7 @@ class ReturnsFalseSink(FileSink):
     """Writes, then returns False when provoked: whether it wrote is unknown."""
 
     @hookimpl
-    def write_data(self, records: Records, ids: list[str], late: bool) -> bool | None:
+    def write_data(self, records: Records, ids: list[str], late: bool) -> Any:
         """Write, and leave it open whether it did."""
         self.accept(records, ids, late)
         return False if any(map(self.provokes, records)) and self.armed() else None
