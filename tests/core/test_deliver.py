@@ -120,11 +120,48 @@ def test_partial_write_kills_the_rejected_and_repeats_only_the_rest():
     ]
 
 
+@pytest.mark.parametrize("asked", [-1, "120", "Wed, 21 Oct 2015 07:28:00 GMT", float("nan"), None, [3]])
+def test_a_retry_after_that_is_no_time_is_not_honoured(asked):
+    """A header's text, a negative number or nan leaves the pause to the pump; nothing breaks over it."""
+    sink, answers = Sink(), [Unavailable("429", retry_after=asked)]
+
+    def write(numbers):
+        if answers:
+            raise answers.pop()
+
+    deliver([1], write, sink.policy(), Memory())
+    assert sink.pauses == [(0.5, "Unavailable: 429")]
+
+
+def test_a_retry_after_is_an_hour_at_most():
+    """However long a sink asks for."""
+    sink, answers = Sink(), [Unavailable("429", retry_after=float("inf"))]
+
+    def write(numbers):
+        if answers:
+            raise answers.pop()
+
+    deliver([1], write, sink.policy(), Memory())
+    assert sink.pauses == [(3600.0, "Unavailable: 429")]
+
+
 @pytest.mark.parametrize(
-    "verdict", [PartialWrite({3: "x"}), PartialWrite({0: "x"}, [0]), PartialWrite({-1: "x"}), PartialWrite()]
+    "verdict",
+    [
+        PartialWrite({3: "x"}),
+        PartialWrite({0: "x"}, [0]),
+        PartialWrite({-1: "x"}),
+        PartialWrite(),
+        PartialWrite(retry=[0, 0]),
+        PartialWrite(retry=[[0]]),
+        PartialWrite(retry="0"),
+        PartialWrite({True: "x"}),
+        PartialWrite({1.0: "x"}),
+        PartialWrite({None: "x"}, [0]),
+    ],
 )
 def test_a_partial_write_that_makes_no_sense_is_an_unknown_verdict(verdict):
-    """Indices out of range, named twice or none at all never count as written."""
+    """Indices out of range, named twice, of other types or none at all never count as written."""
     sink, answers = Sink(), [verdict]
 
     def write(numbers):
