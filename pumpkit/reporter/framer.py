@@ -42,7 +42,7 @@ class Framer:
     """Takes records from a queue and makes frames of them, under a producer of its own."""
 
     def __init__(self, queue: deque[Any], settings: Settings, codec: int) -> None:
-        self.queue = queue
+        self._queue = queue
         self.producer = new_producer()
         #: Records taken from the queue, and how many of them were rejected, by cause.
         self.taken = 0
@@ -65,7 +65,7 @@ class Framer:
     @property
     def waiting(self) -> int:
         """How many records are not in a frame yet."""
-        return len(self.queue) + self._records
+        return len(self._queue) + self._records
 
     @property
     def framed(self) -> int:
@@ -114,9 +114,10 @@ class Framer:
         return frame
 
     def _fill(self) -> None:
-        """Pack slices of the queue until a frame is full or nothing waits."""
-        while self._records < frames.MAX_RECORDS and self._bytes < _FRAME_BYTES and self.queue:
-            records = self._take(min(self._slice, frames.MAX_RECORDS - self._records))
+        """Pack what is in the queue now, in slices, until a frame is full."""
+        left = len(self._queue)
+        while left > 0 and self._records < frames.MAX_RECORDS and self._bytes < _FRAME_BYTES:
+            records = self._take(min(self._slice, left, frames.MAX_RECORDS - self._records))
             packed = self._pack(records)
             size = sum(len(blob) for blob, _ in packed.runs)
             self._runs += packed.runs
@@ -125,16 +126,17 @@ class Framer:
             for error in packed.rejected:
                 self._reject(error)
             self._slice = max(1, min(SLICE, self._slice_bytes * len(records) // max(size, 1)))
-            if 0 < len(self.queue) < self._pressed:
+            left = min(left - len(records), len(self._queue))
+            if 0 < left < self._pressed:
                 time.sleep(_BREATH)
 
     def _take(self, most: int) -> list[Any]:
         records: list[Any] = []
-        wanted = min(most, len(self.queue))
+        wanted = min(most, len(self._queue))
         self.taken += wanted  # before they leave the queue, so that whoever asks never sees less than there is
         try:
             while len(records) < wanted:
-                records.append(self.queue.popleft())
+                records.append(self._queue.popleft())
         except IndexError:  # an overflowing application thread dropped the oldest meanwhile
             self.taken -= wanted - len(records)
         return records

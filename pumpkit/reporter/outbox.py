@@ -52,8 +52,8 @@ class Outbox:
         self._start_again = 0.0
         self._driving = threading.Lock()
         self._bell = Bell()
-        self._asks: deque[_Ask] = deque()  # new ones, and those that the thread knows of
-        self._waiting: list[_Ask] = []
+        self._asks: deque[_Ask] = deque()  # flushes that are new
+        self._waiting: list[_Ask] = []  # flushes whose target is known
         self._stop_at: float | None = None
 
     def _open(self) -> Log:
@@ -82,16 +82,14 @@ class Outbox:
             return
         if settings.copy:
             record = _copied(record)
-        if stop_at is not None:  # the process ends, and an exit handler of the application records something
-            self.queue.append(record)
-            if not self._alive:
-                self._drive_here(stop_at)
-            return
-        self._start()
+        if stop_at is None:
+            self._start()
         if len(self.queue) < settings.records_buffer_size:
             self.queue.append(record)
         else:
             self._overflow(record)
+        if stop_at is not None and not self._alive:  # an exit handler of the application recorded something
+            self._drive_here(stop_at)
 
     def _overflow(self, record: object) -> None:
         match self._settings.overflow:
@@ -129,7 +127,9 @@ class Outbox:
         """Start the thread unless it runs; return whether it does. Never waits: another caller may be at it."""
         if self._alive:
             return True
-        if time.monotonic() < self._start_again or not self._starting.acquire(blocking=False):
+        if self._stop_at is not None or time.monotonic() < self._start_again:
+            return False
+        if not self._starting.acquire(blocking=False):
             return False
         try:
             process.expect_exit(self)
@@ -154,7 +154,7 @@ class Outbox:
         ask = _Ask()
         self._asks.append(ask)
         while not ask.done.is_set() and (left := deadline - time.monotonic()) > 0:
-            if not self._start() and self._drive_here(deadline):
+            if not self._start() and self._drive_here(deadline, ask):
                 break
             self._bell.ring()
             ask.done.wait(min(left, _LOOK))
@@ -193,18 +193,18 @@ class Outbox:
         with self._driving:
             self._drive(None)
 
-    def _drive_here(self, deadline: float) -> bool:
-        """Send what waits by the calling thread; return False if another thread is at it."""
+    def _drive_here(self, deadline: float, ask: _Ask | None = None) -> bool:
+        """Send what waits, or what a flush asks for, by the calling thread; return False if another is at it."""
         if not self._driving.acquire(blocking=False):
             return False
         try:
-            self._drive(deadline)
+            self._drive(deadline, ask)
         finally:
             self._driving.release()
         return True
 
-    def _drive(self, until: float | None) -> None:
-        """Send until told to stop; with `until`, until then at most and only while something waits."""
+    def _drive(self, until: float | None, ask: _Ask | None = None) -> None:
+        """Send until told to stop; with `until`, until then at most, and only while something (or `ask`) waits."""
         ending = False
         while True:
             deadline = self._stop_at if until is None else until
@@ -214,6 +214,8 @@ class Outbox:
             pause = self._turn(ending or bool(self._waiting), _append_timeout(deadline))
             self._answer_asks()
             if deadline is not None and (self.sender.idle or time.monotonic() >= deadline):
+                break
+            if ask is not None and ask.done.is_set():
                 break
             self._bell.wait(pause if deadline is None else max(0.0, min(pause, deadline - time.monotonic())))
         if self._stop_at is not None:

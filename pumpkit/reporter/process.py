@@ -34,7 +34,7 @@ class Forked(Protocol):
 _to_renew: "weakref.WeakValueDictionary[int, Forked]" = weakref.WeakValueDictionary()
 _outboxes: dict[int, "Outbox"] = {}  # those with a thread, or with records that no thread could be started for
 _parked: list[object] = []
-_import_lock = threading.Lock()
+_import_lock = threading.RLock()  # a signal handler may import while its thread does
 _forks: list[int] = []  # threads that are forking
 _forks_holding: list[int] = []  # those of them that hold the import lock
 _exit_expected = False
@@ -100,10 +100,10 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     global _exit_expected, _import_lock
     _exit_expected = False
-    _import_lock = threading.Lock()
+    _import_lock = threading.RLock()
     _forks.clear()
     _forks_holding.clear()
-    # The parent's connections: to use or even to close one here could take the parent's locks away.
+    # With the parent's connections: to use or even to close one here could take locks away from the parent.
     _parked.extend(_outboxes.values())
     _outboxes.clear()
     for reference in _to_renew.valuerefs():
@@ -141,8 +141,8 @@ def _at_exit() -> None:
             outbox.join()
     finally:
         left = [line for outbox in outboxes if (line := outbox.left())]
-        if left:
-            with contextlib.suppress(Exception):  # no stderr, or a closed one
+        if left and sys.stderr is not None:
+            with contextlib.suppress(Exception):  # it may be closed
                 print("pumpkit:", "; ".join(left), file=sys.stderr, flush=True)
 
 

@@ -56,7 +56,7 @@ class Sender:
         open_log: Callable[[], Log],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.queue = queue
+        self._queue = queue
         #: Records dropped by the application side: the queue was full, or the reporter was stopped.
         self.full = Tally()
         self.unsent = Tally()
@@ -104,7 +104,7 @@ class Sender:
     @property
     def in_memory(self) -> int:
         """How many records are neither confirmed nor dropped."""
-        return len(self.queue) + self.taken - self.settled
+        return len(self._queue) + self.taken - self.settled
 
     def drops(self) -> dict[str, int]:
         """Return how many records were dropped since the producer began, by cause."""
@@ -115,7 +115,7 @@ class Sender:
     @property
     def idle(self) -> bool:
         """Whether nothing is left to pack or to send."""
-        return not (self.queue or self.pending or (self._framer and self._framer.waiting))
+        return not (self._queue or self.pending or (self._framer and self._framer.waiting))
 
     # Sending ------------------------------------------------------------------------------------------------
 
@@ -148,7 +148,7 @@ class Sender:
         if self._framer is None:
             with process.importing():
                 codec = best_codec()
-            self._framer = Framer(self.queue, self._settings, codec)
+            self._framer = Framer(self._queue, self._settings, codec)
             self._since = self._added = self._clock()
         return self._framer
 
@@ -157,7 +157,7 @@ class Sender:
         framer = self._ready()
         interval = self._settings.flush_interval
         due = hurry or (not self.pending and now - self._since >= interval)
-        goal = framer.taken + len(self.queue) if due else 0  # what comes meanwhile waits for its own time
+        goal = framer.taken + len(self._queue) if due else 0  # what comes meanwhile waits for its own time
         if not framer.waiting:
             self._since = now
         for _ in range(_APPEND_FRAMES):
@@ -219,7 +219,7 @@ class Sender:
 
     def _failed(self, error: Exception) -> None:
         now = self._clock()
-        kind = _kind(error)
+        kind = _trouble(error)
         if self.trouble is None:
             self._down_since = now
         if self.trouble is None or kind != self._kind:
@@ -274,7 +274,7 @@ class Sender:
         self._dropped = dropped
 
 
-def _kind(error: Exception) -> str:
+def _trouble(error: Exception) -> str:
     """Return which trouble it is; a new line is logged only when this changes."""
     match error:
         case BufferConfigError():

@@ -277,3 +277,25 @@ def test_nothing_is_connected_while_a_fork_that_began_before_the_import_is_under
         """
     )
     assert out.split() == ["importing", "forked", "connecting"]
+
+
+def test_the_hook_of_uwsgi_is_followed(program: Any) -> None:
+    """uWSGI forks in C and calls its own hook only: the child begins anew there, after the hook that was set before."""
+    (program.folder / "uwsgi.py").write_text("def post_fork_hook():\n    print('previous', flush=True)\n")
+    out, _ = program.run(
+        """
+        import ctypes, os
+        import uwsgi
+        import pumpkit
+        reporter = pumpkit.Reporter(flush_interval=60)
+        reporter.record({"n": 0, "by": "parent"})
+        pid = ctypes.PyDLL(None).fork()
+        if pid == 0:
+            uwsgi.post_fork_hook()
+            reporter.record({"n": 0, "by": "child"})
+            os._exit(0 if reporter.flush(60) == (1, 0, 0) else 9)
+        assert os.waitpid(pid, 0)[1] == 0
+        """
+    )
+    assert out == "previous\n"
+    assert _by(program) == {"parent": 1, "child": 1}

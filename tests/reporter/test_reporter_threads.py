@@ -218,10 +218,13 @@ def test_flush_waits_for_more_than_one_append(make_reporter: Make, log: Any) -> 
     assert len(log.records()) == 70_000
 
 
-def test_flush_does_not_wait_for_what_comes_after_it(make_reporter: Make, log: Any) -> None:
-    """Another thread that goes on recording does not keep a flush from ending."""
+@pytest.mark.parametrize("starting", [False, True], ids=["", "another-caller-is-starting-the-thread"])
+def test_flush_does_not_wait_for_what_comes_after_it(make_reporter: Make, log: Any, starting: bool) -> None:
+    """Another thread that goes on recording does not keep a flush from ending, whoever does the sending."""
     log.pause = 0.01
     reporter = make_reporter(flush_interval=60, records_buffer_size=1_000_000, exit_timeout=30.0)
+    if starting:
+        reporter._outbox._starting.acquire()
     going = True
 
     def noise() -> None:
@@ -254,7 +257,7 @@ def test_flush_does_not_wait_for_the_back_off(make_reporter: Make, log: Any, wai
     log.down = BufferUnavailable("away")
     reporter = make_reporter()
     reporter.record({"n": 1})
-    wait_until(lambda: len(log.calls) > 6)
+    wait_until(lambda: len(log.calls) > 4)
     log.down = None
     calls = len(log.calls)
     assert reporter.flush(30) == (1, 0, 0)
@@ -330,6 +333,19 @@ def test_records_after_close_are_counted_as_unsent(make_reporter: Make, log: Any
     reporter.record({"n": 3})
     assert reporter.stats().drops == {"unsent": 2}
     assert reporter.close() == reporter.flush() == (1, 0, 2)
+    assert _numbers(log) == [1]
+
+
+def test_a_flush_after_a_close_that_left_something_tries_again(make_reporter: Make, log: Any) -> None:
+    """Without starting a thread: the reporter stays closed."""
+    log.down = BufferUnavailable("away")
+    reporter = make_reporter()
+    reporter.record({"n": 1})
+    assert reporter.close(0) == (0, 1, 0)
+    threads = threading.active_count()
+    log.down = None
+    assert reporter.flush(30) == (1, 0, 0)
+    assert threading.active_count() == threads
     assert _numbers(log) == [1]
 
 
