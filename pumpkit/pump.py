@@ -22,8 +22,9 @@ from pumpkit.trouble import Place, Stage, Trouble, failures
 MAX_DEAD_LETTERS = 100_000
 MAX_DEAD_BYTES = 256 << 20
 
-#: So many records held for want of a witness, and no more are fetched until they are decided.
-MAX_HELD = 64
+#: So many records held for want of a witness, and no more are fetched until they are decided: several fetches, since
+#: a whole fetch of bad records is held until later ones are accepted.
+MAX_HELD = 4_000
 
 T = TypeVar("T")
 
@@ -96,7 +97,7 @@ class Pump:
     def abandon(self) -> None:
         """Let go of what is in hand, uncommitted: it is fetched again, unless the cursor is moved past it."""
         self.batch = Batch(self.batch.stop)
-        self.memory.suspects.clear()
+        self.memory = Memory(self.memory.accepted, self.memory.rejected, self.memory.pauses)
         self._accepted_before = self.cursor.accepted()
 
     def _fetch(self) -> list[Delivery]:
