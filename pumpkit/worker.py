@@ -119,7 +119,8 @@ class Worker:
                 self._step_aside()
                 continue
             if not moved:
-                self.pipes.state("running")
+                if not pump.batch.live:  # else it still waits, for what it last said
+                    self.pipes.state("running")
                 self._rest(self.job["purge_delay"])
 
     def _attend(self) -> bool:
