@@ -127,6 +127,8 @@ class Pump:
         deaths = failures((attrs.evolve(one, accepted=n) for n, one in enumerate(trouble)), batch, batch.live)
         policy = attrs.evolve(self.policy, ordered=False, accepted=lambda numbers: None)
         outcome = deliver(batch.live, write, policy, Memory(accepted=len(trouble)), deaths)
+        if outcome.held:  # a step raises nothing that a plugin raised in it: these must not pass for delivered
+            raise RuntimeError(f"{stage} failed for {len(outcome.held)} records")
         for dead in outcome.dead:
             bury(batch, dead, str(self.sink.plugin))
         batch.live = sorted(kept)
