@@ -1,0 +1,28 @@
+"""All benchmarks, in the order in which they run."""
+
+from typing import Protocol
+
+from benchmarks import caller, drain, latency, log, service
+from benchmarks.rounds import Samples, Size
+from benchmarks.table import Report
+
+
+class Benchmark(Protocol):
+    """What a module of this package has that is a benchmark."""
+
+    TITLE: str
+
+    def measure(self, size: Size) -> Samples:
+        """Run every contender in every round; return plain numbers."""
+
+    def report(self, samples: Samples) -> Report:
+        """Make tables and aims of such numbers."""
+
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "caller": caller,
+    "service": service,
+    "log": log,
+    "drain": drain,
+    "latency": latency,
+}

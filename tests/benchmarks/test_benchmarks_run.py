@@ -1,0 +1,31 @@
+"""Every benchmark runs, with very little work, and prints its table. No speed is asserted."""
+
+import re
+
+import pytest
+
+from benchmarks.catalogue import BENCHMARKS
+
+#: By benchmark, how many aims it has.
+AIMS = {"caller": 2, "service": 2, "log": 0, "drain": 2, "latency": 1}
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_a_benchmark_prints_its_table_and_its_aims(run_benchmarks, name):
+    """One round of a tiny part of the work ends well, and says what was measured, how, and on what."""
+    done = run_benchmarks(name, "--rounds", "1", "--scale", "0.01")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith(f"## {BENCHMARKS[name].TITLE}\n")
+    assert len(re.findall(r"^\| -", done.stdout, re.MULTILINE)) == 1
+    assert len(re.findall(r"^\| .*\d", done.stdout, re.MULTILINE)) >= 2
+    assert len(re.findall(r"^- (?:\*\*not )?met", done.stdout, re.MULTILINE)) == AIMS[name]
+    assert "Medians over 1 interleaved rounds, each of 0.01 of the full work" in done.stdout
+    assert re.search(r"^- interpreter: CPython \d\.\d+\.\d+, built by ", done.stdout, re.MULTILINE)
+
+
+def test_unknown_names_are_refused(run_benchmarks):
+    """A name that is none is answered with those that are, and nothing is measured."""
+    done = run_benchmarks("drain", "drian")
+    assert done.returncode == 2
+    assert "no benchmark is called drian; there are caller, service, log, drain, latency" in done.stderr
+    assert not done.stdout
