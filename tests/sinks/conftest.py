@@ -1,6 +1,7 @@
 """CSV sinks opened as a pump opens them, and their files read as a user reads them."""
 
 import csv
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ class CsvWorld:
         self.folder = folder
         self.dir = folder / "out"
         self.sinks: list[Sink] = []
+        self.copies = 0
 
     def open(self, **meta: Any) -> Sink:
         """Open the pump `audit`; `meta` may name another directory."""
@@ -58,6 +60,16 @@ class CsvWorld:
                 tables.append(list(csv.reader(file)))
         return tables
 
+    def left_behind(self, torn: bytes = b"") -> None:
+        """Go on in a copy of the directory as a kill now would leave it, with a torn write in the live file."""
+        self.copies += 1
+        copy = self.folder / f"copy-{self.copies}"
+        shutil.copytree(self.dir, copy)
+        self.dir = copy
+        if torn:
+            with (copy / self.files()[-1]).open("ab") as file:
+                file.write(torn)
+
     def rows(self) -> list[list[str]]:
         """Return the rows of all files, without the headers."""
         return [row for table in self.tables() for row in table[1:]]
@@ -70,3 +82,13 @@ def csv_world(tmp_path: Path) -> Iterator[CsvWorld]:
     yield world
     for sink in world.sinks:
         sink.close()
+
+
+def numbers(first: int, count: int) -> list[dict[str, Any]]:
+    """Return records in a row."""
+    return [{"n": n, "text": f"record {n}"} for n in range(first, first + count)]
+
+
+def cells(first: int, count: int) -> list[list[str]]:
+    """Return how they read."""
+    return [[str(n), f"record {n}"] for n in range(first, first + count)]
