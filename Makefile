@@ -42,7 +42,7 @@ lint: $(VENV)/.dev ## ruff (format and rules) and shellcheck
 
 .PHONY: types
 types: $(VENV)/.dev ## mypy --strict over every package
-	$(BIN)/mypy pumpkit $(SINKS:=/src) $(EXAMPLE)/src
+	$(BIN)/mypy pumpkit benchmarks $(SINKS:=/src) $(EXAMPLE)/src
 
 .PHONY: bench
 bench: $(VENV)/.dev ## measure against the usual ways, as ratios

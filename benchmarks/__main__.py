@@ -9,7 +9,7 @@ from benchmarks.machine import Neighbours, description
 from benchmarks.results import Result, load, save
 from benchmarks.rounds import Size
 
-FULL, QUICK = Size(9, 1.0), Size(3, 0.1)
+FULL, QUICK = Size(7, 1.0), Size(2, 0.1)
 
 
 def main() -> None:

@@ -27,7 +27,9 @@ from pumpkit import Reporter
 TITLE = "What a call costs its caller"
 
 RECORD, COPY, LOGGING = "record()", "record(), copy=True", "logging, QueueHandler"
-THREADS = (1, 4)
+
+#: Which way, and by how many threads at the same time.
+CONTENDERS = ((RECORD, 1), (COPY, 1), (LOGGING, 1), (RECORD, 4), (LOGGING, 4))
 PERCENTS = (50, 99, 99.9)
 
 HandOver = Callable[[dict[str, Any]], None]
@@ -35,13 +37,11 @@ HandOver = Callable[[dict[str, Any]], None]
 
 def measure(size: Size) -> Samples:
     """Time single calls; in nanoseconds, net of the timer."""
-    calls = size.of(20_000, least=1_000)
-    contenders = {
-        _name(way, threads): partial(apart, _run, way, threads, calls)
-        for threads in THREADS
-        for way in (RECORD, COPY, LOGGING)
-    }
-    return interleaved(size.rounds, contenders)
+    calls = size.of(8_000, least=1_000)
+    return interleaved(
+        size.rounds,
+        {_name(way, threads): partial(apart, _run, way, threads, calls) for way, threads in CONTENDERS},
+    )
 
 
 def _name(way: str, threads: int) -> str:
@@ -122,13 +122,12 @@ _WAYS: dict[str, Callable[[Path], AbstractContextManager[HandOver]]] = {
 
 
 def report(samples: Samples) -> Report:
-    """Compare the ways, for each number of threads."""
+    """Compare the ways, each with `record()` from as many threads."""
     rows = []
-    for threads in THREADS:
-        for way in (RECORD, COPY, LOGGING):
-            name = _name(way, threads)
-            figures = [around(spread(samples[name][f"p{percent}"])) for percent in PERCENTS]
-            rows.append([name, *figures, around(ratio(samples, "p50", name, _name(RECORD, threads)))])
+    for way, threads in CONTENDERS:
+        name = _name(way, threads)
+        figures = [around(spread(samples[name][f"p{percent}"])) for percent in PERCENTS]
+        rows.append([name, *figures, around(ratio(samples, "p50", name, _name(RECORD, threads)))])
     table = Table(["", *(f"p{percent}, ns" for percent in PERCENTS), f"p50, times {RECORD}"], rows)
     ours, theirs = _name(RECORD, 1), _name(LOGGING, 1)
     return Report(

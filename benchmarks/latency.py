@@ -30,7 +30,7 @@ RECORDED = "recorded"  # the first column: when `record()` was called, in nanose
 
 def measure(size: Size) -> Samples:
     """Measure milliseconds."""
-    count = size.of(5 * PER_SECOND, least=20)
+    count = size.of(4 * PER_SECOND, least=20)
     return interleaved(
         size.rounds,
         {

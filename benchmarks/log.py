@@ -37,7 +37,7 @@ MEASURES = (APPENDED, READ, APPEND, COMMIT)
 
 def measure(size: Size) -> Samples:
     """Measure records per second, and milliseconds."""
-    seconds = max(0.5, 4 * size.scale)
+    seconds = max(0.5, 3 * size.scale)
     return interleaved(size.rounds, {way: partial(_run, way, seconds) for way in _WAYS})
 
 

@@ -12,6 +12,7 @@ import time
 from functools import partial
 from multiprocessing.synchronize import Barrier
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from benchmarks.apart import ready, together
 from benchmarks.authz import decide, requests
@@ -21,9 +22,20 @@ from pumpkit import Reporter
 
 TITLE = "What reporting costs a service"
 
-#: Seconds that a request waits, and connections that send requests at the same time.
-SERVICES = {"bound by I/O": (0.005, 8), "bound by the processor": (0.0, 2)}
-LIMITS = {"bound by I/O": 1.02, "bound by the processor": 1.03}
+
+class Service(NamedTuple):
+    """Seconds that a request waits, connections that send requests at a time, requests, and the aim for on/off."""
+
+    wait: float
+    connections: int
+    requests: int
+    limit: float
+
+
+SERVICES = {
+    "bound by I/O": Service(0.005, 8, 3_000, 1.02),
+    "bound by the processor": Service(0.0, 2, 12_000, 1.03),
+}
 ON, OFF, AGAIN = "on", "off", "off again"
 
 CPU, RATE = "cpu_us", "requests_per_second"
@@ -31,10 +43,9 @@ CPU, RATE = "cpu_us", "requests_per_second"
 
 def measure(size: Size) -> Samples:
     """Measure processor time, and the rate of requests, of every service with reporting on and off."""
-    count = size.of(3_000, least=100)
     contenders = {
-        _name(service, reporting): partial(_run, wait, connections, reporting == ON, count)
-        for service, (wait, connections) in SERVICES.items()
+        _name(name, reporting): partial(_run, service, reporting == ON, size.of(service.requests, least=100))
+        for name, service in SERVICES.items()
         for reporting in (OFF, ON, AGAIN)
     }
     return interleaved(size.rounds, contenders)
@@ -44,12 +55,13 @@ def _name(service: str, reporting: str) -> str:
     return f"{service}, {reporting}"
 
 
-def _run(wait: float, connections: int, on: bool, count: int) -> Measures:
+def _run(service: Service, on: bool, count: int) -> Measures:
     with TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         buffer = f"sqlite:///{folder}/buffer.db"
         measures: Measures
-        measures, _ = together((_serve, listener, buffer, on, wait, count), (_ask, port, connections, count))
+        serve, ask = (_serve, listener, buffer, on, service.wait, count), (_ask, port, service.connections, count)
+        measures, _ = together(serve, ask)
     return measures
 
 
@@ -128,13 +140,13 @@ def _ask_in_turn(port: int, asked: list[bytes], count: int) -> None:
 def report(samples: Samples) -> Report:
     """Compare on and off, for each service."""
     rows, aims = [], []
-    for service in SERVICES:
-        off, on, again = (_name(service, reporting) for reporting in (OFF, ON, AGAIN))
+    for name, service in SERVICES.items():
+        off, on, again = (_name(name, reporting) for reporting in (OFF, ON, AGAIN))
         added = spread([a - b for a, b in zip(samples[on][CPU], samples[off][CPU], strict=True)])
         change = ratio(samples, CPU, on, off)
         rows.append(
             [
-                service,
+                name,
                 around(spread(samples[off][CPU])),
                 around(spread(samples[on][CPU])),
                 around(change),
@@ -143,7 +155,7 @@ def report(samples: Samples) -> Report:
                 around(ratio(samples, RATE, on, off)),
             ]
         )
-        aims.append(Aim(f"processor time of a request, {service}, on against off,", change, LIMITS[service]))
+        aims.append(Aim(f"processor time of a request, {name}, on against off,", change, service.limit))
     head = ["", "off, µs", "on, µs", "on/off", "off/off", "added, µs", "requests/s, on/off"]
     about = (
         "Processor time of the whole process (the reporter's thread included) for one request that makes one record."
