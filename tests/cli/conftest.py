@@ -1,7 +1,6 @@
 """A place of its own for every test of the command line, the program in two forms, and a buffer to look at."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -36,14 +35,6 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     work.mkdir()
     monkeypatch.chdir(work)
     return work
-
-
-@pytest.fixture(autouse=True)
-def interruptible() -> Iterator[None]:
-    """Ctrl-C works in processes that a test starts, even if this one was started in the background of a script."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
