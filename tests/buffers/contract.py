@@ -1002,6 +1002,28 @@ input()
             cursor.close()
             assert balance(buffer, cursor.pump).delivered == 18
 
+    def test_trim_while_pumps_come_and_go(self, home: Home, buffer: Buffer, producer: Producer) -> None:
+        """A pump that is being renamed holds the log at every moment; one being registered gets all or nothing."""
+        code = """
+from pumpkit.buffers import open_buffer
+buffer = open_buffer(url, create=False)
+for n in range(150):
+    buffer.rename_cursor(f"slow-{n}", f"slow-{n + 1}")
+    buffer.register(f"new-{n}")
+    buffer.drop_cursor(f"new-{n}")
+buffer.close()
+"""
+        buffer.register("slow-0")
+        cursor = buffer.cursor("fast")
+        with other(code, home.url) as process:
+            while process.process.poll() is None:
+                buffer.append([producer.frame(1)])
+                drain(cursor)
+                assert buffer.trim() == 0
+            process.finish()
+        cursor.close()
+        assert balance(buffer, "slow-150").lag == buffer.stats().stored
+
     def test_trim_takes_slices(self, buffer: Buffer, producer: Producer) -> None:
         """One call deletes a small slice; called until it returns 0, it deletes all."""
         buffer.append([producer.frame(1) for _ in range(1_300)], timeout=60)

@@ -66,6 +66,14 @@ print("sqlite3" in sys.modules, "apsw" in sys.modules)
         assert process.finish() == "False True"
 
 
+def test_an_unsound_library_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An apsw that uses an old SQLite of the system is refused, with how to get another."""
+    monkeypatch.setattr(apsw, "sqlite_lib_version", lambda: "3.40.1")
+    with pytest.raises(BufferConfigError, match=r"SQLite 3\.40\.1.*pip install"):
+        open_buffer(f"sqlite:///{file}")
+    assert not file.exists()
+
+
 def test_many_make_it_at_once(file: Path) -> None:
     """Processes and threads that open a missing buffer at the same time share one."""
     code = """

@@ -86,6 +86,29 @@ connection.execute("ROLLBACK")
     assert buffer.stats().stored == 3
 
 
+def test_making_waits_for_whoever_looks(file: Path) -> None:
+    """Somebody who looks at a file just when it becomes a buffer only delays that."""
+    file.touch()
+    code = """
+import apsw
+connection = apsw.Connection(url)
+connection.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+sys.stdin.read()
+connection.execute("ROLLBACK")
+"""
+    with other(code, str(file)) as process:
+        assert process.line() == "held"
+        opened: list[Buffer] = []
+        thread = threading.Thread(target=lambda: opened.append(open_buffer(f"sqlite:///{file}")))
+        thread.start()
+        time.sleep(0.3)  # so that it meets the lock
+        process.finish()
+        thread.join()
+    assert opened[0].append([Producer().frame()]) is None
+    opened[0].close()
+
+
 def test_pumps_go_on_while_a_writer_holds_the_log(file: Path, buffer: Buffer) -> None:
     """Acknowledgements never meet producers: with the log locked for writing, pumps fetch, commit and are looked at."""
     producer = Producer()

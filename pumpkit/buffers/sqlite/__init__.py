@@ -15,6 +15,7 @@ write (https://sqlite.org/wal.html#walresetbug).
 from pumpkit.buffers.base import Buffer
 from pumpkit.buffers.sqlite import url as urls
 from pumpkit.buffers.sqlite.buffer import SqliteBuffer
+from pumpkit.buffers.sqlite.database import check_library
 
 
 def open(url: str, *, create: bool) -> Buffer:
@@ -25,4 +26,5 @@ def open(url: str, *, create: bool) -> Buffer:
     that is not one.
     """
     place = urls.parse(url)
+    check_library()
     return SqliteBuffer(place.file, create=create, force_network=place.force_network)

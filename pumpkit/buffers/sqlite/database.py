@@ -30,6 +30,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.016  # seconds between two tries for a l
 #: Results that mean there is no room: a full disk, a quota, or RLIMIT_FSIZE.
 _NO_ROOM = {apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_SHMMAP}
 
+#: The first SQLite whose write-ahead log several processes can write without ever damaging the file.
+_SOUND = (3, 51, 3)
+
 _READ = "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1"  # only a read begins the view
 
 
@@ -52,6 +55,27 @@ class _Identity(NamedTuple):
 
 class _Missing(Exception):
     """There is no file, or there are no tables in it yet."""
+
+
+class _Patience:
+    """How long a call goes on trying for a lock, and how long it rests between two tries."""
+
+    def __init__(self, timeout: float) -> None:
+        self._deadline = time.monotonic() + timeout
+        self._pause = _FIRST_PAUSE
+
+    def left(self) -> float:
+        """Return the seconds until the deadline."""
+        return max(0.0, self._deadline - time.monotonic())
+
+    def is_up(self) -> bool:
+        """Return whether another rest would go beyond the deadline."""
+        return self.left() <= self._pause
+
+    def rest(self) -> None:
+        """Sleep for a time that chance shortens: without it, some producers starve others."""
+        time.sleep(random.uniform(0, self._pause))
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
 
 class Database:
@@ -82,25 +106,38 @@ class Database:
 
     def make(self, fill: Callable[[apsw.Connection], None]) -> None:
         """Make the file and its tables unless they exist. Only for the holder of the buffer's `.lock`."""
-        with self._turn(time.monotonic() + PATIENCE):
+        patience = _Patience(PATIENCE)
+        while not self._try_to_make(fill, patience):
+            patience.rest()
+
+    def _try_to_make(self, fill: Callable[[apsw.Connection], None], patience: "_Patience") -> bool:
+        with self._turn(patience):
             if not self.path.exists():
                 for suffix in ("-wal", "-shm", "-journal"):  # of a file that somebody removed
                     self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
                 place.create_file(self.path)
                 place.sync_folder(self.path.parent)
-            with contextlib.closing(_connect(self.path)) as connection:
-                if not _is_blank(connection):
-                    return
-                connection.execute("PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL").fetchall()
-                connection.execute("BEGIN IMMEDIATE;" + self._kind.schema)
-                fill(connection)
-                connection.pragma("application_id", self._kind.application_id)
-                connection.pragma("user_version", self._kind.version)
-                connection.execute("COMMIT")
+            try:
+                with contextlib.closing(_connect(self.path)) as connection:
+                    if _is_blank(connection):
+                        self._lay_out(connection, fill)
+            except apsw.BusyError:  # somebody looks whether it is made
+                if patience.is_up():
+                    raise
+                return False
+            return True
+
+    def _lay_out(self, connection: apsw.Connection, fill: Callable[[apsw.Connection], None]) -> None:
+        rows(connection, "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL")
+        connection.execute("BEGIN IMMEDIATE;" + self._kind.schema)
+        fill(connection)
+        connection.pragma("application_id", self._kind.application_id)
+        connection.pragma("user_version", self._kind.version)
+        connection.execute("COMMIT")
 
     def shrink_wal(self) -> None:
         """Move the write-ahead log into the file and cut it to nothing, unless somebody is using it just now."""
-        with self._turn(time.monotonic() + PATIENCE), contextlib.suppress(apsw.BusyError, _Missing):
+        with self._turn(_Patience(PATIENCE)), contextlib.suppress(apsw.BusyError, _Missing):
             self._current().wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     def wal_bytes(self) -> int:
@@ -141,11 +178,10 @@ class Database:
 
     def _begin(self, begin: str, timeout: float, stack: contextlib.ExitStack) -> apsw.Connection:
         """Begin a transaction and take a turn, which `stack` ends."""
-        deadline = time.monotonic() + timeout
-        pause = _FIRST_PAUSE
+        patience = _Patience(timeout)
         while True:
             with contextlib.ExitStack() as attempt:
-                attempt.enter_context(self._turn(deadline))
+                attempt.enter_context(self._turn(patience))
                 try:
                     connection = self._current()
                     rows(connection, begin)
@@ -157,20 +193,19 @@ class Database:
                     missing = False
                     if self._connection is not None:
                         _roll_back(self._connection)
-                    if time.monotonic() + pause >= deadline:
+                    if patience.is_up():
                         raise
             if missing:
                 self._absent()
             else:
-                time.sleep(random.uniform(0, pause))  # without chance, some producers starve others
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                patience.rest()
 
     @contextlib.contextmanager
-    def _turn(self, deadline: float) -> Iterator[None]:
+    def _turn(self, patience: "_Patience") -> Iterator[None]:
         """One thread at a time, with SQLite's errors explained."""
         forks.check()
         turn = self.turn
-        if not turn.acquire(timeout=max(0.0, deadline - time.monotonic())):
+        if not turn.acquire(timeout=patience.left()):
             raise BufferUnavailable(f"{self.path} is in use by another thread")
         try:
             with place.explained(self.path):
@@ -227,6 +262,16 @@ class Database:
             raise BufferConfigError(
                 f"{self.path} has format {version}, this pumpkit knows {self._kind.version}: upgrade pumpkit"
             )
+
+
+def check_library() -> None:
+    """Raise BufferConfigError if apsw was built against a SQLite that can damage a file (the "WAL-reset bug")."""
+    version = apsw.sqlite_lib_version()
+    if tuple(map(int, version.split("."))) < _SOUND:
+        raise BufferConfigError(
+            f"apsw uses SQLite {version}, which can damage a buffer; install apsw's own wheel, which brings"
+            f" {'.'.join(map(str, _SOUND))} or later: pip install --force-reinstall --only-binary apsw apsw"
+        )
 
 
 def rows(connection: apsw.Connection, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
