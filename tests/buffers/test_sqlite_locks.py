@@ -92,7 +92,7 @@ def test_making_waits_for_whoever_looks(file: Path) -> None:
     code = """
 import apsw
 connection = apsw.Connection(url)
-connection.execute("BEGIN EXCLUSIVE")
+connection.execute("BEGIN IMMEDIATE")
 print("held", flush=True)
 sys.stdin.read()
 connection.execute("ROLLBACK")
