@@ -115,3 +115,18 @@ def test_folding_keeps_what_is_not_a_week_old(file: Path, buffer: Buffer) -> Non
     age(file, IDLE_MS - 60_000, dead_pid())
     buffer.trim()
     assert len(buffer.stats().producers) == 1
+
+
+def test_a_look_that_is_overtaken_is_taken_again(buffer: Buffer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a commit and a trim come between reading a pump and reading the log, the ledger balances all the same."""
+    producer, cursor = Producer(), buffer.cursor("audit")
+    append_each(buffer, producer.frames(5))
+    read = buffer._rows  # type: ignore[attr-defined]
+    looks = [read()]
+    drain(cursor)
+    assert buffer.trim() == 5
+    append_each(buffer, producer.frames(2))
+    monkeypatch.setattr(buffer, "_rows", lambda: looks.pop() if looks else read())
+    stats = balance(buffer, "audit")
+    assert (stats.delivered, stats.lag) == (15, 6)
+    cursor.close()
