@@ -47,4 +47,5 @@ def save(results: Iterable[Result]) -> None:
     """Keep these, beside those of other benchmarks."""
     kept = load() | {result.name: result for result in results}
     documents = [attrs.asdict(kept[name], recurse=False) for name in sorted(kept)]
-    FILE.write_text(json.dumps(documents, indent=1) + "\n")
+    lines = ",\n".join(map(json.dumps, documents))
+    FILE.write_text(f"[\n{lines}\n]\n")
