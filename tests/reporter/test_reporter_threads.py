@@ -252,16 +252,19 @@ def test_flush_obeys_its_timeout(make_reporter: Make, log: Any, wait_until: Any)
     assert reporter.flush(30) == (1, 0, 0)
 
 
-def test_flush_does_not_wait_for_the_back_off(make_reporter: Make, log: Any, wait_until: Any) -> None:
-    """A flush makes an attempt at once, though the next one was to come in seconds."""
+def test_flush_does_not_wait_for_the_back_off(
+    make_reporter: Make, log: Any, wait_until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flush makes an attempt at once, though the next one was to come much later."""
+    monkeypatch.setattr("pumpkit.reporter.sender._FIRST_RETRY", 1200)
+    monkeypatch.setattr("pumpkit.reporter.sender._LONGEST_RETRY", 1200)
     log.down = BufferUnavailable("away")
     reporter = make_reporter()
     reporter.record({"n": 1})
-    wait_until(lambda: len(log.calls) > 4)
+    wait_until(lambda: reporter.stats().trouble)
     log.down = None
-    calls = len(log.calls)
-    assert reporter.flush(30) == (1, 0, 0)
-    assert len(log.calls) == calls + 1
+    assert reporter.flush(600) == (1, 0, 0)
+    assert len(log.calls) == 2
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
