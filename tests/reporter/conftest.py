@@ -136,6 +136,18 @@ def make_reporter(log: FakeLog) -> Iterator[Callable[..., Reporter]]:
         reporter.close()
 
 
+@pytest.fixture
+def stall(log: FakeLog) -> Callable[[Reporter], None]:
+    """Return a function that lets a reporter's thread hang in an append, so that the queue is the test's own."""
+
+    def hang(reporter: Reporter) -> None:
+        log.gate = threading.Event()
+        reporter.record({"n": -1})
+        wait_until(lambda: log.calls, "the append")
+
+    return hang
+
+
 class Program:
     """Programs of one test, and the buffer that they report into."""
 

@@ -1,12 +1,8 @@
-"""The reporter in one process: its bounds, its thread, flush and close, and callers in unusual places."""
+"""The reporter in one process: its bounds, its thread, flush and close."""
 
 import ctypes
-import gc
-import logging
-import signal
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -14,52 +10,12 @@ import pytest
 
 from pumpkit import Reporter
 from pumpkit.errors import BufferUnavailable
-from pumpkit.reporter.reentrant import Bell, Tally
 
 Make = Callable[..., Reporter]
 
 
 def _numbers(log: Any) -> list[int]:
     return [record["n"] for record in log.records()]
-
-
-def _stall(reporter: Reporter, log: Any, wait_until: Callable[..., None]) -> None:
-    """Let the thread hang in an append, so that the queue is the test's own."""
-    log.gate = threading.Event()
-    reporter.record({"n": -1})
-    wait_until(lambda: log.calls, "the append")
-
-
-# Primitives -------------------------------------------------------------------------------------------------
-
-
-def test_a_tally_loses_no_count_of_many_threads() -> None:
-    """Counts of eight threads and a reader all arrive."""
-    tally = Tally()
-
-    def add() -> None:
-        for _ in range(20_000):
-            tally.add()
-
-    threads = [threading.Thread(target=add) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    seen = [tally.read() for _ in range(1_000)]
-    for thread in threads:
-        thread.join()
-    assert seen == sorted(seen)
-    assert tally.read() == tally.read() == 160_000
-
-
-def test_a_bell_that_was_rung_before_ends_the_next_wait_only() -> None:
-    """Ringing twice is ringing once."""
-    bell = Bell()
-    bell.ring()
-    bell.ring()
-    bell.wait(60)
-    began = time.monotonic()
-    bell.wait(0.01)
-    assert time.monotonic() - began >= 0.01
 
 
 # The ordinary way -------------------------------------------------------------------------------------------
@@ -114,10 +70,10 @@ def test_a_disabled_reporter_does_nothing(log: Any) -> None:
 # Bounds -----------------------------------------------------------------------------------------------------
 
 
-def test_drop_newest_keeps_the_first(make_reporter: Make, log: Any, wait_until: Any) -> None:
+def test_drop_newest_keeps_the_first(make_reporter: Make, log: Any, stall: Any) -> None:
     """A full queue drops what comes, counts it, and the frames tell of it."""
     reporter = make_reporter(records_buffer_size=10)
-    _stall(reporter, log, wait_until)
+    stall(reporter)
     for number in range(25):
         reporter.record({"n": number})
     assert reporter.stats().drops == {"full": 15}
@@ -127,10 +83,10 @@ def test_drop_newest_keeps_the_first(make_reporter: Make, log: Any, wait_until: 
     assert log.total_drops() == {"full": 15}
 
 
-def test_drop_oldest_keeps_the_last(make_reporter: Make, log: Any, wait_until: Any) -> None:
+def test_drop_oldest_keeps_the_last(make_reporter: Make, log: Any, stall: Any) -> None:
     """A full queue drops what waits longest, and counts it."""
     reporter = make_reporter(records_buffer_size=10, overflow="drop-oldest")
-    _stall(reporter, log, wait_until)
+    stall(reporter)
     for number in range(25):
         reporter.record({"n": number})
     log.gate.set()
@@ -139,10 +95,10 @@ def test_drop_oldest_keeps_the_last(make_reporter: Make, log: Any, wait_until: A
     assert log.total_drops() == {"full": 15}
 
 
-def test_block_waits_for_room(make_reporter: Make, log: Any, wait_until: Any) -> None:
+def test_block_waits_for_room(make_reporter: Make, log: Any, stall: Any) -> None:
     """A caller that waits loses nothing when room comes in time."""
     reporter = make_reporter(records_buffer_size=10, overflow="block", block_timeout=30.0)
-    _stall(reporter, log, wait_until)
+    stall(reporter)
     for number in range(10):
         reporter.record({"n": number})
     threading.Timer(0.05, log.gate.set).start()
@@ -151,10 +107,10 @@ def test_block_waits_for_room(make_reporter: Make, log: Any, wait_until: Any) ->
     assert _numbers(log) == [-1, *range(11)]
 
 
-def test_block_drops_after_its_timeout(make_reporter: Make, log: Any, wait_until: Any) -> None:
+def test_block_drops_after_its_timeout(make_reporter: Make, log: Any, stall: Any) -> None:
     """A caller that waited in vain goes on, and the record is counted."""
     reporter = make_reporter(records_buffer_size=2, overflow="block", block_timeout=0.01)
-    _stall(reporter, log, wait_until)
+    stall(reporter)
     for number in range(4):
         reporter.record({"n": number})
     assert reporter.stats().drops == {"full": 2}
@@ -242,11 +198,11 @@ def test_flush_does_not_wait_for_what_comes_after_it(make_reporter: Make, log: A
     thread.join()
 
 
-def test_flush_obeys_its_timeout(make_reporter: Make, log: Any, wait_until: Any) -> None:
+def test_flush_obeys_its_timeout(make_reporter: Make, log: Any, stall: Any) -> None:
     """With a buffer that hangs, flush says what is pending; without anything recorded it returns at once."""
     reporter = make_reporter()
     assert reporter.flush(0) == (0, 0, 0)
-    _stall(reporter, log, wait_until)
+    stall(reporter)
     assert reporter.flush(0.05) == (0, 1, 0)
     log.gate.set()
     assert reporter.flush(30) == (1, 0, 0)
@@ -352,10 +308,12 @@ def test_a_flush_after_a_close_that_left_something_tries_again(make_reporter: Ma
     assert _numbers(log) == [1]
 
 
-def test_records_that_come_while_closing_are_told_to_the_log(make_reporter: Make, log: Any, wait_until: Any) -> None:
+def test_records_that_come_while_closing_are_told_to_the_log(
+    make_reporter: Make, log: Any, wait_until: Any, stall: Any
+) -> None:
     """What is refused during a close is in the last frame's drops."""
     reporter = make_reporter(exit_timeout=30.0)
-    _stall(reporter, log, wait_until)
+    stall(reporter)
     closing = threading.Thread(target=reporter.close)
     closing.start()
     wait_until(lambda: reporter._outbox.limit == 0)
@@ -397,119 +355,3 @@ def test_a_fault_of_ours_does_not_end_the_thread(
     reporter.record({"n": 1})
     assert reporter.flush(30) == (1, 0, 0)
     assert "failed unexpectedly" in caplog.text
-
-
-# Callers in unusual places ----------------------------------------------------------------------------------
-
-
-def test_a_signal_handler_may_record_and_flush(make_reporter: Make, log: Any) -> None:
-    """A handler that interrupts record, flush or itself deadlocks nothing and loses nothing."""
-    reporter = make_reporter(records_buffer_size=100_000, exit_timeout=30.0)
-    handled = depth = 0
-
-    def handle(number: int, frame: object) -> None:
-        nonlocal handled, depth
-        handled += 1
-        depth += 1
-        reporter.record({"n": -1})
-        if depth < 4:
-            reporter.flush(0.01)
-        depth -= 1
-
-    previous = signal.signal(signal.SIGALRM, handle)
-    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
-    try:
-        for number in range(300):
-            for _ in range(20):
-                reporter.record({"n": number})
-            reporter.flush(30)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
-    result = reporter.close()
-    assert handled > 10
-    assert result == (6_000 + handled, 0, 0)
-    assert len(set(log.ids())) == result.sent
-
-
-def test_a_finalizer_may_record(make_reporter: Make, log: Any) -> None:
-    """Objects that record when they are collected, also by the reporter's own thread."""
-    reporter = make_reporter(exit_timeout=30.0)
-
-    class Doomed(dict[str, Any]):
-        def __del__(self) -> None:
-            reporter.record({"n": 1})
-
-    for _ in range(1_000):
-        cycle = Doomed(n=0)
-        reporter.record(cycle)
-        del cycle
-    gc.collect()
-    reporter.flush(30)
-    gc.collect()
-    reporter.close()
-    assert sorted(_numbers(log)) == [0] * 1_000 + [1] * 1_000
-
-
-def test_a_log_handler_that_records_our_own_lines_does_not_feed_itself(
-    make_reporter: Make, log: Any, wait_until: Any
-) -> None:
-    """A handler on the root logger gets our few lines too, and that is the end of it."""
-    reporter = make_reporter(records_buffer_size=50)
-
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            reporter.record({"n": record.levelno, "message": record.getMessage()})
-            if record.levelno >= logging.CRITICAL:
-                reporter.flush(1)
-
-    handler = Handler()
-    logging.getLogger().addHandler(handler)
-    try:
-        _stall(reporter, log, wait_until)
-        log.down = BufferUnavailable("away")
-        for _ in range(200):
-            logging.getLogger("app").warning("something")
-        log.gate.set()
-        wait_until(lambda: reporter.stats().trouble)
-        log.down = None
-        reporter.flush(30)
-        reporter.flush(30)
-    finally:
-        logging.getLogger().removeHandler(handler)
-    ours = [record["message"] for record in log.records() if "something" not in record.get("message", "something")]
-    assert len(ours) <= 4
-    assert reporter.stats().drops["full"] >= 150
-
-
-# Memory -----------------------------------------------------------------------------------------------------
-
-
-def test_reporters_are_not_kept_alive(log: Any, wait_until: Any) -> None:
-    """Unused, closed, and even running reporters are collected; a running one sends what it has first."""
-    unused = Reporter(log)
-    closed = Reporter(log)
-    closed.record({"n": 1})
-    closed.close()
-    running = Reporter(log, flush_interval=60)
-    for _ in range(2):
-        running.record({"n": 2})
-    threads = [thread for thread in (running._outbox._thread,) if thread]
-    references = [weakref.ref(one) for one in (unused, closed, running)]
-    outboxes = [weakref.ref(one._outbox) for one in (unused, closed, running)]
-    del unused, closed, running
-    gc.collect()
-    assert [reference() for reference in references] == [None] * 3
-    wait_until(lambda: not threads[0].is_alive())
-    gc.collect()
-    assert [reference() for reference in outboxes] == [None] * 3
-    assert _numbers(log) == [1, 2, 2]
-
-
-def test_a_record_method_keeps_its_reporter(log: Any) -> None:
-    """`record = Reporter(...).record` is enough to hold on to."""
-    record = Reporter(log, flush_interval=0.01).record
-    gc.collect()
-    record({"n": 1})
-    reporter: Reporter = record.__self__  # type: ignore[attr-defined]
-    assert reporter.close() == (1, 0, 0)
