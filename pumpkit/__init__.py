@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from pumpkit.errors import ConfigError, PartialWrite, PumpkitError, Unavailable
     from pumpkit.hookspecs import Predicate, Record, Records, Shorten, hookimpl
     from pumpkit.records import ALLOW, DENY, AnalyticsRecord
-    from pumpkit.reporter import FlushResult, Reporter, configure, flush, get_reporter, record, stop_on_sigterm
+    from pumpkit.reporter import (
+        FlushResult,
+        Reporter,
+        ReporterStats,
+        configure,
+        flush,
+        get_reporter,
+        record,
+        stop_on_sigterm,
+    )
 
 __version__ = "0.1.0"
 
@@ -21,7 +30,16 @@ _HOMES = {
     "pumpkit.errors": ("ConfigError", "PartialWrite", "PumpkitError", "Unavailable"),
     "pumpkit.hookspecs": ("Predicate", "Record", "Records", "Shorten", "hookimpl"),
     "pumpkit.records": ("ALLOW", "DENY", "AnalyticsRecord"),
-    "pumpkit.reporter": ("FlushResult", "Reporter", "configure", "flush", "get_reporter", "record", "stop_on_sigterm"),
+    "pumpkit.reporter": (
+        "FlushResult",
+        "Reporter",
+        "ReporterStats",
+        "configure",
+        "flush",
+        "get_reporter",
+        "record",
+        "stop_on_sigterm",
+    ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -40,6 +58,7 @@ __all__ = [
     "Record",
     "Records",
     "Reporter",
+    "ReporterStats",
     "Seconds",
     "Secret",
     "Shorten",

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -18,6 +19,11 @@ def default_url() -> str:
         return named
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return f"sqlite:///{Path(state, 'pumpkit', 'buffer.db').absolute()}"
+
+
+def shown(url: str) -> str:
+    """Return a URL as it may be logged: without user and password."""
+    return re.sub(r"(?<=://)[^/@]*@", "***@", url)
 
 
 def driver(url: str) -> BufferModule:

@@ -65,7 +65,9 @@ class Outbox:
 
             url = buffer or registry.default_url()
             driver = registry.driver(url)
-        return driver.open(url, create=True)
+        opened = driver.open(url, create=True)
+        log.info("records go to %s", registry.shown(url))
+        return opened
 
     # Records in ---------------------------------------------------------------------------------------------
 
