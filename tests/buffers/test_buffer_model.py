@@ -19,6 +19,7 @@ from making import PLENTY, Producer, letter
 from pumpkit.buffers import Buffer, Cursor, Delivery, Gap, open_buffer
 from pumpkit.buffers.base import Counts, Part
 from pumpkit.errors import BufferBusy, BufferFull
+from pumpkit.frames import read_header
 
 PUMPS = ["audit", "trail", "archive"]
 
@@ -466,12 +467,21 @@ class BufferMachine(RuleBasedStateMachine):
 
 
 def _drops(frame: bytes) -> dict[str, int]:
-    from pumpkit.frames import read_header
-
     return read_header(frame).drops
 
 
-TestBufferModel = BufferMachine.TestCase
-TestBufferModel.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+_ANY_SPEED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+
+
+class TestBufferModel(BufferMachine.TestCase):  # type: ignore[misc, valid-type]
+    """Some sequences of events."""
+
+    settings = settings(max_examples=60, stateful_step_count=40, **_ANY_SPEED)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_000)
+class TestBufferModelAtLength(BufferMachine.TestCase):  # type: ignore[misc, valid-type]
+    """Many, and longer ones."""
+
+    settings = settings(max_examples=600, stateful_step_count=80, **_ANY_SPEED)
