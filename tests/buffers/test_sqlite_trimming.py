@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from making import Producer, append_each, balance, drain
 
 from pumpkit.buffers import Buffer, open_buffer
-from pumpkit.buffers.sqlite.trimmer import IDLE_MS
+from pumpkit.buffers.sqlite.trimmer import IDLE_ELSEWHERE_MS, IDLE_MS
 
 
 @pytest.fixture
@@ -32,9 +33,9 @@ def edit(file: Path, sql: str) -> list[tuple[object, ...]]:
         return connection.execute(sql).fetchall()
 
 
-def age(file: Path, milliseconds: int, pid: int) -> None:
+def age(file: Path, milliseconds: int, pid: int, host: str = socket.gethostname()) -> None:
     """Make all producers this much older, and of another process."""
-    edit(file, f"UPDATE producers SET last_ms = last_ms - {milliseconds}, pid = {pid}")
+    edit(file, f"UPDATE producers SET last_ms = last_ms - {milliseconds}, pid = {pid}, host = '{host}'")
 
 
 def dead_pid() -> int:
@@ -107,6 +108,30 @@ def test_producers_that_live_are_not_folded(file: Path, buffer: Buffer) -> None:
     with contextlib.closing(open_buffer(f"sqlite:///{file}")) as other:
         other.trim()
         assert other.append([producer.frame()]) is None
+
+
+def test_producers_elsewhere_are_not_folded(file: Path, buffer: Buffer) -> None:
+    """A producer of another host, idle for longer than a week, goes on where it was: nothing of it counts as lost."""
+    producer = Producer()
+    buffer.append([producer.frame()])
+    cursor = buffer.cursor("audit")
+    drain(cursor)
+    cursor.close()
+    buffer.trim()
+    age(file, IDLE_ELSEWHERE_MS - 60_000, dead_pid(), "another-container")
+    with contextlib.closing(open_buffer(f"sqlite:///{file}")) as other:
+        other.trim()
+        assert other.append([producer.frame()]) is None
+        assert other.stats().lost == 0
+
+
+def test_producers_elsewhere_are_folded_in_the_end(file: Path, buffer: Buffer) -> None:
+    """One of another host that was not heard of for a year leaves its totals, whatever process has its id here."""
+    buffer.append([Producer().frame_at(0, 0, {"full": 1})])
+    age(file, IDLE_ELSEWHERE_MS + 60_000, os.getpid(), "another-container")
+    buffer.trim()
+    stats = buffer.stats()
+    assert (stats.producers, stats.drops) == ([], {"full": 1})
 
 
 def test_folding_keeps_what_is_not_a_week_old(file: Path, buffer: Buffer) -> None:

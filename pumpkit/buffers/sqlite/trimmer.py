@@ -20,8 +20,12 @@ SLICE_FRAMES, SLICE_BYTES = 500, 16 << 20
 #: Pages that one call of `tidy` gives back to the disk at most, and pages that may stay free for the next burst.
 SLICE_PAGES, SPARE_PAGES = 1_000, 256
 
-#: A producer without a frame left is folded into the totals when it has been idle for this long.
+#: A producer without a frame left is folded into the totals when its process is gone and it was idle for this long.
 IDLE_MS = 7 * 24 * 3600 * 1000
+
+#: The same for one under another host name, as of an application in another container: whether its process is gone
+#: cannot be seen from here, and what a folded producer sends next counts everything before it as lost.
+IDLE_ELSEWHERE_MS = 365 * 24 * 3600 * 1000
 
 _FOLDING_PAUSE = 60.0  # seconds
 
@@ -64,15 +68,16 @@ class Trimmer:
         self._reserve.restore()
 
     def _fold(self) -> None:
-        """Add producers without a frame left, idle for a week and not alive here, to the totals."""
+        """Add producers without a frame left that are gone, as far as one can know, to the totals."""
         sql = """SELECT producer, host, pid, drops FROM producers
-            WHERE last_ms < ? AND last < coalesce((SELECT min(position) FROM frames), last + 1)"""
+            WHERE last_ms < iif(host = ?, ?, ?) AND last < coalesce((SELECT min(position) FROM frames), last + 1)"""
+        limits = (self._host, now_ms() - IDLE_MS, now_ms() - IDLE_ELSEWHERE_MS)
         with self._database.read() as connection:
-            if not rows(connection, sql, (now_ms() - IDLE_MS,)):
+            if not rows(connection, sql, limits):
                 return
         with self._database.write() as connection:
             drops = json.loads(View(connection).folded)
-            for producer, host, pid, its in rows(connection, sql, (now_ms() - IDLE_MS,)):
+            for producer, host, pid, its in rows(connection, sql, limits):
                 if host == self._host and _lives(pid):
                     continue
                 drops = add(drops, json.loads(its))
