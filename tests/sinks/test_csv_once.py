@@ -143,6 +143,37 @@ def test_what_is_remembered_is_bounded_and_covers_the_last_batch() -> None:
     assert len(seen.next_seq) == PRODUCERS
 
 
+def test_a_large_batch_comes_again_in_small_ones() -> None:
+    """After a smaller `batch-records`, records of a batch beyond the bounds are rejected again, and written once."""
+    ids = [f"p{n}-0" for n in range(4 * RECORDS)]
+    bad = set(ids[: 3 * RECORDS])
+    seen = Seen().after(ids, sorted(bad, key=ids.index), late=False)
+    for _ in range(2):
+        for at in range(0, len(ids), 1_000):
+            batch = ids[at : at + 1_000]
+            fresh = [batch[index] for index in seen.fresh(batch, late=False)]
+            assert fresh == [id_ for id_ in batch if id_ in bad]
+            seen = seen.after(batch, fresh, late=False) if fresh else seen
+    seen = seen.after(["new-0"], [], late=False)
+    assert (len(seen.next_seq), len(seen.rejected)) == (PRODUCERS, RECORDS)
+
+
+def test_a_batch_that_comes_again_with_more(csv_world: CsvWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written of it is remembered with the rest, when it has more producers than are remembered."""
+    monkeypatch.setattr("pumpkit_csv.seen.PRODUCERS", 4)
+    sink = csv_world.open()
+    ids = [f"{n:032x}-0" for n in range(9)]
+    for handed_out in (6, 9, 9):
+        sink.write([{"n": n} for n in range(handed_out)], ids[:handed_out], None, False)
+    assert csv_world.rows() == [[str(n)] for n in range(9)]
+
+
+def test_a_late_record_is_remembered_once() -> None:
+    """A replay that comes again with more neither writes a record again nor forgets one."""
+    seen = Seen().after(["a-1", "a-2"], [], late=True).after(["a-1", "a-2", "a-3", "a-4"], ["a-4"], late=True)
+    assert seen.late == ["a-1", "a-2", "a-3"]
+
+
 def test_memory_and_commit_file_stay_flat(csv_world: CsvWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many records, files and producers pass: no trace of them is kept but the last marks."""
     monkeypatch.setattr("pumpkit_csv.seen.PRODUCERS", 50)

@@ -1,7 +1,10 @@
 """Which records were decided before, so that what is handed out again after a crash is written once.
 
-It is enough to know the last ones: the log hands out again at most what it handed out last, in the same order for
-every producer, and that is either at most 1,000 records (`batch-records`) or one frame of at most 2,000.
+It is enough to know the last ones. The log hands out again at most the frames that it handed out last, in the same
+order: one frame of at most 2,000 records, which may come in several batches, or frames that came in one batch, of up
+to 100,000 (`batch-records`). They may come again in smaller batches, if that setting was changed meanwhile. So what is
+known is cut down to the bounds below only by a batch that has a record never seen before: the log has then handed out
+again all that it had to.
 """
 
 import itertools
@@ -10,12 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-#: How many producers are remembered, at least those of the last batch.
+#: How many producers are remembered, at least those of the last batch, and all until something newer comes.
 PRODUCERS = 1_024
 
-#: How many rejected and how many late records are remembered, at least those of the last batch.
+#: How many rejected records are remembered, in the same way: more than one frame has. How many late ones, at least
+#: those of the last batch: a pump replays fewer at a time.
 RECORDS = 2_048
-
 
 #: Takes a record id apart: producer, dash, sequence.
 _SPLIT = operator.methodcaller("rpartition", "-")
@@ -51,18 +54,23 @@ class Seen:
         return int(sequence) >= self.next_seq.get(producer, 0)
 
     def after(self, ids: Sequence[str], rejected: Sequence[str], late: bool) -> "Seen":
-        """Return what is known once all these were decided, and some of them rejected."""
+        """Return what is known once a whole batch was decided, and some of it rejected.
+
+        `ids` are those of the whole batch, with what was written before: it may be handed out again, too.
+        """
+        decided = set(ids)
         if late:
-            refused = set(rejected)
-            written = [id_ for id_ in ids if id_ not in refused]
-            return attrs.evolve(self, late=_last(self.late, written, RECORDS))
+            written = decided.difference(rejected)
+            earlier = [id_ for id_ in self.late if id_ not in written]
+            return attrs.evolve(self, late=_last(earlier, [id_ for id_ in ids if id_ in written], RECORDS))
         lasts = _last_of_each(ids)
         marks = {producer: max(last + 1, self.next_seq.get(producer, 0)) for producer, last in lasts.items()}
         kept = {producer: mark for producer, mark in self.next_seq.items() if producer not in marks}
+        earlier = [id_ for id_ in self.rejected if id_ not in decided]
+        if all(self.next_seq.get(producer) == mark for producer, mark in marks.items()):  # nothing newer
+            return attrs.evolve(self, next_seq=kept | marks, rejected=[*earlier, *rejected])
         surplus = max(0, len(kept) + len(marks) - max(PRODUCERS, len(marks)))
         kept = dict(itertools.islice(kept.items(), surplus, None))
-        decided = set(ids) if self.rejected else set()
-        earlier = [id_ for id_ in self.rejected if id_ not in decided]
         return attrs.evolve(self, next_seq=kept | marks, rejected=_last(earlier, rejected, RECORDS))
 
 

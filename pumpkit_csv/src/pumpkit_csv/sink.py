@@ -111,10 +111,11 @@ class CsvSink:
         fresh = seen.fresh(ids, late)
         if not fresh:
             return {}
+        new = ids
         if len(fresh) < len(ids):
-            records, ids = [records[index] for index in fresh], [ids[index] for index in fresh]
-        encoded = self._table.with_columns(folder.state.columns).encode(records, ids)
-        refused = [ids[index] for index in encoded.rejected]
+            records, new = [records[index] for index in fresh], [ids[index] for index in fresh]
+        encoded = self._table.with_columns(folder.state.columns).encode(records, new)
+        refused = [new[index] for index in encoded.rejected]
         self._table = encoded.table
         folder.append(encoded.lines, self._table.header, self._table.columns, seen.after(ids, refused, late))
         return {fresh[index]: reason for index, reason in encoded.rejected.items()}
