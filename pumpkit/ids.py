@@ -1,10 +1,11 @@
-"""Who a record came from and which one it is: producers, sequences, record ids (no imports but the stdlib)."""
+"""What names what: producers, sequences and record ids, and pumps (no imports but the stdlib)."""
 
 import os
 import re
 import time
 
 _RECORD_ID = re.compile("([0-9a-f]{32})-(0|[1-9][0-9]{0,18})")
+_PUMP_NAME = re.compile("[a-z0-9][a-z0-9_.-]{0,62}")
 
 
 def new_producer() -> bytes:
@@ -36,3 +37,8 @@ def split_record_id(id_: str) -> tuple[str, int]:
     if not found:
         raise ValueError(f"not a record id: {id_!r:.100}")
     return found[1], int(found[2])
+
+
+def is_pump_name(name: str) -> bool:
+    """Return whether a pump may have this name: one that makes a file name and a label, too."""
+    return _PUMP_NAME.fullmatch(name) is not None

@@ -27,7 +27,11 @@ class Gap(NamedTuple):
 
 
 class Delivery(NamedTuple):
-    """One frame as a pump gets it; `total` is the number of records the log counted for it."""
+    """One frame as a pump gets it; `total` is the number of records the log counted for it.
+
+    `redelivered` is whether it may have been handed out before. After an unclean stop nobody knows how far that went,
+    so it is True of every frame that was in the log when the cursor was opened again.
+    """
 
     position: Position
     frame: bytes
@@ -41,7 +45,7 @@ class Counts(NamedTuple):
     delivered: int = 0
     filtered: int = 0
     dead: int = 0
-    redelivered: int = 0  # of all these, how many had been handed out before an unclean stop
+    redelivered: int = 0  # of all these, how many may have been handed out before: those of `Delivery.redelivered`
 
 
 class Part(NamedTuple):
@@ -148,10 +152,10 @@ class Cursor(Protocol):
         """Return the parts remembered since the last commit."""
 
     def skip(self, through: Position) -> int:
-        """Move ahead to `through` without delivering; return how many records that skipped, counted as such."""
+        """Move ahead to `through` without delivering; return how many records that skipped, counted as such.
 
-    def wanted(self) -> Wanted:
-        """Return what a person wants of this pump: to run, or to pause."""
+        Parts that the sink has taken (`accept`) are not skipped: they count as delivered.
+        """
 
     def marked(self, limit: int) -> list[DeadLetter]:
         """Return up to `limit` dead letters marked for replay or purge, in order of position."""

@@ -1,13 +1,12 @@
 """`pumpkit cursor`: the places of pumps in the buffer."""
 
-import re
-
 import click
 
 from pumpkit.cli.output import Column, note, print_json, print_table, say
 from pumpkit.cli.target import PumpName, Target, buffer_options, cursors, pass_target
 from pumpkit.cli.text import ago, number, plural
 from pumpkit.config import ConfigInvalid
+from pumpkit.ids import is_pump_name
 
 _COLUMNS = [
     Column("pump"),
@@ -21,8 +20,6 @@ _COLUMNS = [
     Column("skipped", right=True),
     Column("oldest", whole=True, roomy=True),
 ]
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
 _EPILOG = """\b
 Examples:
@@ -105,7 +102,7 @@ def rename(target: Target, pump: str, new: str) -> None:
 
     Do it together with the rename in the configuration, while the runner is stopped, and the pump goes on where it was.
     """
-    if not _NAME.fullmatch(new):
+    if not is_pump_name(new):
         raise click.BadParameter(
             f"{new!r} is not a pump name: a to z, 0 to 9, then also `_ . -`, at most 63", param_hint="NEW"
         )

@@ -1,7 +1,6 @@
 """From a file to a `Config`: find it, read it, fill it in, structure it, and say everything that is wrong at once."""
 
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,10 @@ from pumpkit.config.interpolate import fill
 from pumpkit.config.model import BufferConfig, Config, Filters, PumpConfig
 from pumpkit.config.problems import ConfigInvalid, Problem, Refused, Where, join, locate
 from pumpkit.config.structure import attrs_hook, converter
+from pumpkit.ids import is_pump_name
 
 #: Where a configuration is looked for when none is named.
 DEFAULT_FILE = "pumpkit.yaml"
-
-PUMP_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
 #: Keys at the top of the configuration files of the Go originals, and of no other.
 _LEGACY = ("redis", "analytics_storage_config", "analytics-storage-config")
@@ -71,7 +69,7 @@ def _structured(values: Any, folder: Path) -> Config:
     findings = [
         (join("pumps", name), "is no name for a pump: letters a-z, digits, `_`, `.` and `-`, at most 63, no sign first")
         for name in _names(values)
-        if not PUMP_NAME.fullmatch(name)
+        if not is_pump_name(name)
     ]
     if not _names(values) and not isinstance(values.get("pumps"), list | str):
         findings.append(("pumps", f"no pump is configured; {_ADD_ONE}"))

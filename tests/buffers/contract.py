@@ -596,18 +596,34 @@ input()
     # Skipping -----------------------------------------------------------------------------------------------
 
     def test_skip(self, buffer: Buffer, producer: Producer) -> None:
-        """Skipping moves ahead and counts the records passed; what was in hand is not."""
+        """Skipping moves ahead and counts the records passed; what was in hand is in hand no longer."""
         buffer.append(producer.frames(4))
         cursor = buffer.cursor("audit")
         positions = [delivery.position for delivery in cursor.fetch(100, PLENTY)]
         cursor.accept([Part(positions[0], 0, 1)])
-        assert cursor.skip(positions[1]) == 6
+        assert cursor.skip(positions[1]) == 4
         stats = balance(buffer, "audit")
-        assert (stats.position, stats.skipped, stats.lag) == (positions[1], 6, 6)
+        assert (stats.position, stats.skipped, stats.lag) == (positions[1], 4, 6)
         assert cursor.accepted() == []
         with pytest.raises(ValueError, match="handed out"):
             cursor.commit(positions[0], Counts(3))
         assert [delivery.position for delivery in cursor.fetch(100, PLENTY)] == positions[2:]
+        cursor.close()
+
+    def test_skip_leaves_out_what_the_sink_has_taken(self, buffer: Buffer, producer: Producer) -> None:
+        """Accepted parts of frames passed, overlapping ones too, count as delivered; those behind stay remembered."""
+        buffer.append(producer.frames(3, records=10))
+        cursor = buffer.cursor("audit")
+        first, second, third = [delivery.position for delivery in cursor.fetch(100, PLENTY)]
+        later = Part(third, 0, 9)
+        cursor.accept([Part(first, 0, 4), Part(first, 3, 6), Part(second, 9, 9), later])
+        assert cursor.skip(second) == 12
+        stats = balance(buffer, "audit")
+        assert (stats.delivered, stats.skipped, stats.lag) == (8, 12, 10)
+        assert cursor.accepted() == [later]
+        assert cursor.skip(third) == 0
+        stats = balance(buffer, "audit")
+        assert (stats.delivered, stats.skipped, stats.lag) == (18, 12, 0)
         cursor.close()
 
     def test_skip_goes_neither_back_nor_beyond(self, buffer: Buffer, producer: Producer) -> None:
@@ -673,7 +689,7 @@ input()
     def test_wanted(self, home: Home, buffer: Buffer) -> None:
         """What a person wants of a pump reaches its worker from another process, and stays."""
         cursor = buffer.cursor("audit")
-        assert cursor.wanted() == "run"
+        assert cursor.stats().wanted == "run"
         code = """
 from pumpkit.buffers import open_buffer
 buffer = open_buffer(url, create=False)
@@ -682,7 +698,7 @@ buffer.close()
 """
         with other(code, home.url) as process:
             process.finish()
-        assert cursor.wanted() == "pause"
+        assert cursor.stats().wanted == "pause"
         assert buffer.stats().cursors["audit"].wanted == "pause"
         cursor.close()
         buffer.set_wanted("audit", "run")

@@ -85,7 +85,6 @@ class BufferMachine(RuleBasedStateMachine):
         """Forget what the log held."""
         self.log: list[Frame] = []
         self.stored = self.lost = 0
-        self.first_position = 1
         self.trimmed = 0  # frames that the buffer has deleted
         self.buffer_id = self.buffer.stats().buffer_id
         for sender in self.senders:
@@ -283,10 +282,12 @@ class BufferMachine(RuleBasedStateMachine):
             self.notice_new_log(model)
             return
         to = max(model.at, min(model.at + ahead, len(self.log)))
-        skipped = self.ordinal(to) - self.ordinal(model.at)
+        before = [part for part in model.parts if part.position <= to]
+        taken = {(part.position, n) for part in before for n in range(part.first, part.last + 1)}
+        skipped = self.ordinal(to) - self.ordinal(model.at) - len(taken)
         assert cursor.skip(model.at + ahead) == skipped
-        model.at, model.skipped = to, model.skipped + skipped
-        model.parts = [part for part in model.parts if part.position > model.at]
+        model.at, model.skipped, model.delivered = to, model.skipped + skipped, model.delivered + len(taken)
+        model.parts = [part for part in model.parts if part not in before]
 
     @precondition(lambda self: self.cursors)
     @rule(data=st.data())

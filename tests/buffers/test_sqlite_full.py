@@ -89,7 +89,7 @@ def test_somebody_else_fills_the_disk(disk: Path, buffer: Buffer) -> None:
     with pytest.raises(BufferFull):
         buffer.append([producer.frame(20, size=1_000)])
     buffer.set_wanted("audit", "pause")
-    assert cursor.wanted() == "pause"
+    assert cursor.stats().wanted == "pause"
     first, second, third, *_ = cursor.fetch(1_000, PLENTY)
     cursor.accept([Part(first.position, 0, 3)])
     cursor.commit(first.position, Counts(delivered=19, dead=1), [letter("a-0", first.position, b"x" * 1_000)])

@@ -119,7 +119,7 @@ def test_pumps_go_on_while_a_writer_holds_the_log(file: Path, buffer: Buffer) ->
         assert balance(buffer, "audit").delivered == 9
         buffer.register("another")
         buffer.set_wanted("audit", "pause")
-        assert cursor.wanted() == "pause"
+        assert cursor.stats().wanted == "pause"
     cursor.close()
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pumpkit.ids import new_producer, record_id, record_ids, split_record_id
+from pumpkit.ids import is_pump_name, new_producer, record_id, record_ids, split_record_id
 
 
 def test_a_producer_is_a_uuid_of_version_7():
@@ -61,3 +61,11 @@ def test_what_is_no_record_id_is_refused(text):
     """Every record has one id, spelled in one way."""
     with pytest.raises(ValueError, match="not a record id"):
         split_record_id(text)
+
+
+def test_pump_names():
+    """Small letters, digits and `_ . -`, no sign first, at most 63: nothing that a path could mean something by."""
+    good = ["a", "0", "audit", "audit-csv.v2_", "a" * 63]
+    assert [name for name in good if is_pump_name(name)] == good
+    bad = ["", "-a", ".a", "_a", "..", "A", "a/b", "a b", "a\n", "\N{LATIN SMALL LETTER E WITH ACUTE}", "a" * 64]
+    assert [name for name in bad if is_pump_name(name)] == []

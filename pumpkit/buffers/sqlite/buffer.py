@@ -15,6 +15,7 @@ from pumpkit.buffers.sqlite.pumps import PumpFile, Row, UnknownPump
 from pumpkit.buffers.sqlite.trimmer import Trimmer
 from pumpkit.buffers.sqlite.view import View
 from pumpkit.errors import BufferMissing, BufferUnavailable
+from pumpkit.ids import is_pump_name
 
 _LOOKS = 20  # how often `stats` looks for a moment without a commit and a trim in between
 _PROBES = 0.2  # seconds: whoever asks `runner()` holds the lock for an instant, and must not be taken for a runner
@@ -215,12 +216,12 @@ class SqliteBuffer:
     def _pump(self, pump: str) -> PumpFile:
         if self._closed:
             raise BufferUnavailable(f"{self._file} is closed")
-        if not pumps.is_name(pump):
+        if not is_pump_name(pump):
             raise UnknownPump(f"no pump can have the name {pump!r}")
         return self._pumps.setdefault(pump, PumpFile(self._file, pump, self._reserve))
 
     def _new_pump(self, pump: str) -> PumpFile:
-        if not pumps.is_name(pump):
+        if not is_pump_name(pump):
             raise ValueError(f"bad pump name {pump!r}: small letters, digits, `_`, `.` and `-`, at most 63")
         return self._pump(pump)
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 
-from pumpkit.buffers.base import Counts, CursorStats, DeadLetter, Delivery, Part, Position, Wanted
+from pumpkit.buffers.base import Counts, CursorStats, DeadLetter, Delivery, Part, Position
 from pumpkit.buffers.sqlite.locks import FileLock
 from pumpkit.buffers.sqlite.log import Log
 from pumpkit.buffers.sqlite.pumps import EVERYTHING, PumpFile
@@ -78,17 +78,15 @@ class SqliteCursor:
         with self._log.database.read() as connection:
             view = View(connection)
             through = min(through, view.last)
-            skipped = view.began(through) - view.began(self._position)
+            passed = view.began(through) - view.began(self._position)
         if self._notice(view.buffer_id, view.last) or through <= self._position:
             return 0
-        self._file.commit(through, Counts(), skipped, ())
+        parts = [part for part in self._file.accepted() if part.position <= through]
+        delivered = len({(part.position, n) for part in parts for n in range(part.first, part.last + 1)})
+        skipped = passed - delivered
+        self._file.commit(through, Counts(delivered), skipped, ())
         self._pass(through)
         return skipped
-
-    def wanted(self) -> Wanted:
-        """See `base.Cursor.wanted`."""
-        self._check()
-        return self._file.wanted()
 
     def marked(self, limit: int) -> list[DeadLetter]:
         """See `base.Cursor.marked`."""

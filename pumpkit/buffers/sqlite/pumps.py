@@ -1,6 +1,5 @@
 """FILE.pumps/PUMP.db: one pump's position, ledger and dead letters."""
 
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,11 +11,10 @@ from pumpkit.buffers.sqlite import place
 from pumpkit.buffers.sqlite.database import Database, Kind, rows
 from pumpkit.buffers.sqlite.view import View
 from pumpkit.errors import BufferConfigError
+from pumpkit.ids import is_pump_name
 
 #: `suspect` while a cursor is open: everything may have been handed out.
 EVERYTHING = (1 << 63) - 1
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
 KIND = Kind(
     "a pump's cursor",
@@ -168,12 +166,6 @@ class PumpFile:
         """Set what a person wants."""
         self._write(("UPDATE cursor SET wanted = ?", (wanted,)))
 
-    def wanted(self) -> Wanted:
-        """Return what a person wants."""
-        with self.database.read() as connection:
-            wanted: Wanted = rows(connection, "SELECT wanted FROM cursor")[0][0]
-            return wanted
-
     def letters(self, limit: int, after: str | None) -> list[DeadLetter]:
         """Return dead letters by position and id. Raises KeyError if there is none with the id `after`."""
         with self.database.read() as connection:
@@ -234,14 +226,9 @@ class PumpFile:
                 connection.execute(sql, values)
 
 
-def is_name(pump: str) -> bool:
-    """Return whether a pump may have this name: one that makes a file name, too."""
-    return _NAME.fullmatch(pump) is not None
-
-
 def registered(file: Path) -> list[str]:
     """Return the pumps that have a file, by name."""
-    return sorted(path.stem for path in place.pumps_folder(file).glob("*.db") if is_name(path.stem))
+    return sorted(path.stem for path in place.pumps_folder(file).glob("*.db") if is_pump_name(path.stem))
 
 
 def _bury(connection: apsw.Connection, letters: Iterable[DeadLetter]) -> None:
