@@ -121,7 +121,9 @@ class _Collector(Collector):
         records = CounterMetricFamily(
             "pumpkit_records", "Records a pump has passed, by what became of them.", labels=["pump", "outcome"]
         )
-        redelivered = _counter("pumpkit_redelivered", "Records handed out again after an unclean stop.")
+        redelivered = _counter(
+            "pumpkit_redelivered", "Records that may have been handed out before an unclean stop: an upper bound."
+        )
         lag = _gauge("pumpkit_lag_records", "Records in the buffer that a pump has not passed yet.")
         oldest = _gauge("pumpkit_oldest_seconds", "Age of the oldest record that a pump has not passed.")
         letters = _gauge("pumpkit_dead_letters", "Dead letters kept.")
