@@ -51,6 +51,7 @@ class Batch:
     slots: list[Slot] = attrs.field(factory=list)
     records: list[Record | None] = attrs.field(factory=list)
     live: Sequence[int] = ()
+    plugin: str = ""  # whose steps and sink these records are for
     _opened: tuple[Slot, list[Record | None]] | None = attrs.field(default=None, init=False, repr=False)
 
     @property
@@ -248,7 +249,7 @@ def bury(batch: Batch, dead: Dead, plugin: str = "", look: Shorten | None = None
     except Exception:  # its look is what it died of, or cannot be kept
         blob = pack_record(batch.original(dead.number))
     id_ = slot.ids[dead.number - slot.start]
-    slot.dead.append(_letter(slot, id_, dead.kind, dead.reason, dead.attempts, blob, plugin))
+    slot.dead.append(_letter(slot, id_, dead.kind, dead.reason, dead.attempts, blob, plugin or batch.plugin))
 
 
 def _looking(record: Record, look: Shorten | None) -> Record:

@@ -284,12 +284,16 @@ class _Run:
 
     def _pause(self, reason: str, asked: float | None = None) -> None:
         """Back off: what the sink asked for, else uniform(0, min(30, 0.5 * 2^n)) seconds."""
-        longest = min(LONGEST_PAUSE, 0.5 * 2 ** min(self.memory.pauses, 10))
+        seconds = self.policy.random() * longest_pause(self.memory.pauses)
         self.memory.pauses += 1
-        seconds = self.policy.random() * longest
         if isinstance(asked, int | float) and asked >= 0:  # not the text of a header, nor nan
             seconds = min(asked, LONGEST_ASKED)
         self.policy.pause(seconds, reason)
+
+
+def longest_pause(tries: int) -> float:
+    """Return the longest pause, in seconds, after so many tries in a row: a random part of it is taken."""
+    return min(LONGEST_PAUSE, 0.5 * float(2 ** min(tries, 10)))
 
 
 def _told(error: BaseException) -> str:

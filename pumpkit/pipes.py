@@ -1,11 +1,12 @@
 """The worker's end of the pipes to its runner: JSON lines, orders in by stdin, status out by what was stdout.
 
     in   {"v": 1, "pump": NAME, ...}                     the job, the first line
-         {"do": "stop" | "wake"}  {"do": "skip", "to": POSITION}
-    out  {"status": "state", "state": ..., "reason": ..., "plugin": ...}
+         {"do": "stop"}  {"do": "skip", "to": POSITION}
+    out  {"status": "state", "state": ..., "reason": ..., "plugin": ..., "timeout": SECONDS | null}
          {"status": "working", "stage": ..., "first": [position, index], "last": [...], "limit": SECONDS | null}
          {"status": "free"}                              the guarded call came back
          {"status": "wrote", "records": N, "seconds": S}
+         {"status": "replayed"}                          the search for a dead letter that kills is over
          {"status": "counts", ...}                       each second: the cursor's ledger, and the heartbeat
          {"status": "report", ...}                       the answer to a `check` or `describe` job
 

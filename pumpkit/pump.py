@@ -12,7 +12,7 @@ from pumpkit.batch import Batch, bury, decode, forget, runs, select, shorten, ta
 from pumpkit.buffers import Cursor, Delivery
 from pumpkit.buffers.base import Counts, DeadLetter
 from pumpkit.config import PumpConfig
-from pumpkit.deliver import LONGEST_PAUSE, Memory, Outcome, Policy, deliver
+from pumpkit.deliver import Memory, Outcome, Policy, deliver, longest_pause
 from pumpkit.errors import BufferUnavailable, ConfigError
 from pumpkit.plugins import Sink
 from pumpkit.shaping import shortener, wanted
@@ -24,7 +24,7 @@ MAX_DEAD_BYTES = 256 << 20
 
 #: So many records held for want of a witness, and no more are fetched until they are decided: several fetches, since
 #: a whole fetch of bad records is held until later ones are accepted.
-MAX_HELD = 4_000
+MAX_HELD = 20_000
 
 T = TypeVar("T")
 
@@ -104,7 +104,7 @@ class Pump:
         if len(self.batch.live) >= MAX_HELD:
             return []
         config, after = self.config, self.batch.through
-        deliveries = self._patiently(lambda: self.cursor.fetch(config.batch_records, config.batch_bytes, after))
+        deliveries = self.patiently(lambda: self.cursor.fetch(config.batch_records, config.batch_bytes, after))
         if self.cursor.was_reset:  # what this process knows of positions is of the old log
             raise BufferUnavailable("the buffer was created anew: beginning at its oldest record")
         return deliveries
@@ -117,6 +117,7 @@ class Pump:
         """
         if function is None or not batch.live:
             return
+        batch.plugin = str(self.sink.plugin)
         kept: list[int] = []
 
         def write(numbers: Sequence[int]) -> None:
@@ -129,8 +130,8 @@ class Pump:
         outcome = deliver(batch.live, write, policy, Memory(accepted=len(trouble)), deaths)
         if outcome.held:  # a step raises nothing that a plugin raised in it: these must not pass for delivered
             raise RuntimeError(f"{stage} failed for {len(outcome.held)} records")
-        for dead in outcome.dead:
-            bury(batch, dead, str(self.sink.plugin))
+        for dead in outcome.dead:  # as it came: a replay takes the same steps
+            bury(batch, attrs.evolve(dead, kind="filter", reason=f"{stage}: {dead.reason} ({dead.kind})"))
         batch.live = sorted(kept)
 
     def _deliver(self, batch: Batch) -> Outcome:
@@ -175,7 +176,7 @@ class Pump:
         self._undecided -= len(numbers)
         if self._undecided > 0 and not self.sink.ordered:
             parts = runs(self.batch, numbers)
-            self._patiently(lambda: self.cursor.accept(parts))
+            self.patiently(lambda: self.cursor.accept(parts))
 
     def _commit(self, outcome: Outcome) -> None:
         """Move past the frames that are decided; with their counts and dead letters, in one transaction."""
@@ -190,7 +191,7 @@ class Pump:
             self._check_room(letters, outcome)
         counts = Counts(*map(sum, zip(*(slot.counts() for slot in settled), strict=True)))
         through = settled[-1].delivery.position
-        self._patiently(lambda: self.cursor.commit(through, counts, letters))
+        self.patiently(lambda: self.cursor.commit(through, counts, letters))
         self.batch.drop(settled)
         self._accepted_before = [part for part in self._accepted_before if part.position > through]
 
@@ -205,7 +206,7 @@ class Pump:
                 f"{MAX_DEAD_BYTES} bytes are the most: look at them with `pumpkit dlq ls`, then replay or purge them"
             )
 
-    def _patiently(self, call: Callable[[], T]) -> T:
+    def patiently(self, call: Callable[[], T]) -> T:
         """Call the buffer until it answers."""
         tries = 0
         while True:
@@ -218,4 +219,4 @@ class Pump:
 
 def backoff(tries: int) -> float:
     """Return how long to wait after so many failed tries, in seconds: uniform(0, min(30, 0.5 * 2^n))."""
-    return uniform(0, min(LONGEST_PAUSE, 0.5 * 2 ** min(tries, 10)))
+    return uniform(0, longest_pause(tries))

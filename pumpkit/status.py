@@ -75,7 +75,7 @@ class Status:
     def to_json(self) -> dict[str, Any]:
         """Return what `/status.json` and `pumpkit status --json` print."""
         document = attrs.asdict(self, recurse=False)
-        document["pumps"] = {name: _pump_json(pump) for name, pump in self.pumps.items()}
+        document["pumps"] = {name: _pump_json(pump) for name, pump in dict(self.pumps).items()}
         document["buffer"] = _buffer_json(self.buffer) if self.buffer else None
         return document
 

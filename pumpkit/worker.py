@@ -18,7 +18,7 @@ from typing import Any
 from pumpkit.buffers import open_buffer
 from pumpkit.config.snapshot import restore
 from pumpkit.describing import describe_plugin, find_problems
-from pumpkit.errors import BufferConfigError, BufferUnavailable, ConfigError, Unavailable
+from pumpkit.errors import BufferUnavailable, ConfigError, Unavailable
 from pumpkit.pipes import CLOSE_LIMIT, CRASHED, INIT_LIMIT, MISCONFIGURED, NOT_YET, STOPPED, Pipes
 from pumpkit.plugins import Sink
 from pumpkit.pump import Pump
@@ -27,6 +27,13 @@ from pumpkit.trouble import NOWHERE, Place, Stage, Trouble
 
 #: Seconds between two looks at what people want of the pump, and two heartbeats.
 HEARTBEAT = 1.0
+
+#: Seconds that new records have before old ones, while there are new ones: dead letters are replayed on an idle log
+#: each second, else so often.
+REPLAY_AFTER = 10.0
+
+#: Seconds between two looks at an idle log, however short `purge-delay` is.
+LEAST_REST = 0.001
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -62,8 +69,6 @@ class Worker:
         except Leave:
             self.pipes.state("stopped")
             return STOPPED
-        except BufferConfigError as error:
-            code, state, reason = MISCONFIGURED, "failed", str(error)
         except (BufferUnavailable, Unavailable) as error:
             code, state, reason = NOT_YET, "waiting", str(error)
         except (ConnectionError, TimeoutError) as error:
@@ -96,7 +101,7 @@ class Worker:
                         accepted=self.job["accepted"],
                     )
                 self._timeout = pump.timeout
-                self.pipes.state("running", plugin=str(sink.plugin))
+                self.pipes.state("running", plugin=str(sink.plugin), timeout=pump.timeout)
                 self._loop(pump, Replayer(pump, self.trouble))
             finally:
                 self._close(sink)
@@ -109,31 +114,43 @@ class Worker:
             traceback.print_exc()
 
     def _loop(self, pump: Pump, replayer: Replayer) -> None:
+        replayed_at = time.monotonic()
         while True:
             try:
-                if self._attend():
-                    replayer.turn()
+                self._attend()
                 moved = pump.turn()
+                if time.monotonic() - replayed_at >= (REPLAY_AFTER if moved else HEARTBEAT):
+                    self._replay(replayer)
+                    replayed_at = time.monotonic()
+                if not moved:
+                    if not pump.batch.live:  # else it still waits, for what it last said
+                        self.pipes.state("running")
+                    self._idle(self.job["purge_delay"])
             except Abandon:
                 pump.abandon()
                 self._step_aside()
-                continue
-            if not moved:
-                if not pump.batch.live:  # else it still waits, for what it last said
-                    self.pipes.state("running")
-                self._rest(self.job["purge_delay"])
 
-    def _attend(self) -> bool:
-        """Look up from work: raise if somebody wants something else; True once a second, when a heartbeat was due."""
+    def _replay(self, replayer: Replayer) -> None:
+        troubled = bool(replayer.trouble)
+        replayer.turn()
+        if troubled and not replayer.trouble:
+            self.pipes.send("replayed")
+
+    def _idle(self, seconds: float) -> None:
+        """Wait for new records, with a heartbeat."""
+        until = time.monotonic() + max(seconds, LEAST_REST)
+        while (left := until - time.monotonic()) > 0:
+            self._rest(min(left, HEARTBEAT))
+            self._attend()
+
+    def _attend(self) -> None:
+        """Look up from work: raise if somebody wants something else, and let the heart beat once a second."""
         if self._stop:
             raise Leave
         if self._skip_to is not None:
             raise Abandon
-        if time.monotonic() < self._next_beat:
-            return False
-        if self._beat() == "pause":
+        if time.monotonic() >= self._next_beat and self._beat() == "pause":
             raise Abandon
-        return True
 
     def _beat(self) -> str:
         """Tell how far the pump is; return what people want of it."""
@@ -159,7 +176,7 @@ class Worker:
 
     def _rest(self, seconds: float) -> None:
         with suppress(queue.Empty):
-            self._nudges.get(timeout=max(seconds, 0.001))
+            self._nudges.get(timeout=seconds)
 
     def _obey(self, order: dict[str, Any]) -> None:
         match order["do"]:

@@ -12,14 +12,13 @@ from typing import Any
 
 import pumpkit
 from pumpkit.buffers import Buffer, open_buffer
-from pumpkit.buffers.base import BufferStats
+from pumpkit.buffers.base import BufferStats, CursorStats
 from pumpkit.buffers.registry import default_url
 from pumpkit.config import Config, ConfigInvalid
 from pumpkit.config.load import load
 from pumpkit.config.snapshot import same_settings, snapshot
 from pumpkit.errors import BufferBusy, BufferConfigError, BufferError
 from pumpkit.health import HealthServer
-from pumpkit.plugins import DEFAULT_TIMEOUT
 from pumpkit.runner.housekeeping import Housekeeper
 from pumpkit.runner.logs import set_up_logging
 from pumpkit.runner.process import WorkerProcess
@@ -33,9 +32,6 @@ TICK = 0.1
 
 #: The loop counts as hung when it has not turned for so many seconds.
 HUNG = 10.0
-
-#: Seconds without a commit, beyond its timeout, after which a lagging pump is not healthy.
-STALLED = 60.0
 
 #: The shortest `shutdown-grace` by default, in seconds.
 LEAST_GRACE = 8.0
@@ -56,8 +52,7 @@ def run(config: Config) -> int:
         with contextlib.ExitStack() as stack:
             buffer = open_buffer(config.buffer.url, create=True)
             stack.callback(buffer.close)
-            if config.buffer.max_bytes is not None:
-                buffer.set_max_bytes(config.buffer.max_bytes)
+            buffer.runner_lock({}).release()  # a second runner is told so, and not that its port is taken
             runner = Runner(config, buffer)
             health = runner.listen()
             if health is not None:
@@ -66,6 +61,8 @@ def run(config: Config) -> int:
                 {"pid": str(os.getpid()), "host": socket.gethostname(), "health": health.address if health else ""}
             )
             stack.callback(lock.release)
+            if config.buffer.max_bytes is not None:
+                buffer.set_max_bytes(config.buffer.max_bytes)
             return runner.run()
     except BufferBusy as error:
         log.error("%s", error)
@@ -118,6 +115,7 @@ class Runner:
 
     def run(self) -> int:
         """Start every pump and supervise them until all have stopped."""
+        self._take_signals()
         # Every cursor, before any worker starts or anything is trimmed: a pump that fails at its first start, too.
         for name, pump in self.config.enabled_pumps.items():
             self.buffer.register(name, pump.start)
@@ -128,7 +126,6 @@ class Runner:
             self._add(name)
         housekeeper = Housekeeper(self.url, self._names, self._on_stats, self._on_skip)
         housekeeper.start()
-        self._take_signals()
         while self.stop_by is None or not all(supervisor.gone for supervisor in self._all()):
             self._turn()
             if self.interrupted:
@@ -179,7 +176,6 @@ class Runner:
     def _describe(self, name: str) -> None:
         pump, status = self.config.pumps[name], self.status.pumps[name]
         status.type, status.required = pump.type, pump.required
-        status.patience = STALLED + (pump.timeout or DEFAULT_TIMEOUT)
 
     def _job(self, name: str) -> dict[str, Any]:
         return {
@@ -207,23 +203,25 @@ class Runner:
         for name, cursor in stats.cursors.items():
             if name in self.supervisors:
                 self.supervisors[name].observe(cursor)
-            elif name in self.config.pumps:
-                self.status.pumps.setdefault(name, PumpStatus(name, required=False, reason="disabled")).cursor = cursor
             else:
-                self._tell_orphan(name).cursor = cursor
-        for name in [n for n, pump in self.status.pumps.items() if pump.state == "orphan" and n not in stats.cursors]:
+                self._tell_unattended(name, cursor)
+        for name in set(self.status.pumps).difference(self.supervisors, stats.cursors):
             del self.status.pumps[name]
 
-    def _tell_orphan(self, name: str) -> PumpStatus:
-        if name not in self.status.pumps:
+    def _tell_unattended(self, name: str, cursor: CursorStats) -> None:
+        """Show a place in the log that no worker moves: of a pump that is disabled, or of none."""
+        row = self.status.pumps.setdefault(name, PumpStatus(name, required=False))
+        row.cursor = cursor
+        if name in self.config.pumps:
+            row.enter("stopped", "disabled")
+        elif row.state != "orphan":
+            row.enter("orphan")
             log.warning(
                 "no pump of this configuration owns this place in the log, and it holds what it has not passed: "
                 "add the pump again, or `pumpkit cursor drop %s`",
                 name,
                 extra={"pump": name},
             )
-            self.status.pumps[name] = PumpStatus(name, required=False, state="orphan")
-        return self.status.pumps[name]
 
     def _skip(self, pump: str, to: int) -> None:
         if pump in self.supervisors:
@@ -248,8 +246,7 @@ class Runner:
     def _grace(self) -> float:
         if self.config.shutdown_grace is not None:
             return self.config.shutdown_grace
-        timeouts = [pump.timeout or DEFAULT_TIMEOUT for pump in self.config.enabled_pumps.values()]
-        return max(LEAST_GRACE, *(timeout + 2 for timeout in timeouts))
+        return max([LEAST_GRACE, *(supervisor.timeout + 2 for supervisor in self._all())])
 
     def _reload(self) -> None:
         """Read the file again; if it is broken the old configuration goes on. Only changed pumps are restarted."""
@@ -269,6 +266,7 @@ class Runner:
         for key in ("buffer", "health_check_address", "health_check_path"):
             if getattr(config, key) != getattr(self.config, key):
                 log.warning("%s has changed: that takes effect at the next start", key.replace("_", "-"))
+        set_up_logging(config.log)
         before, self.config = {name: self._job(name) for name in self.supervisors}, config
         for name in list(self.supervisors):
             if name not in config.enabled_pumps:

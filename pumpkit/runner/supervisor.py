@@ -11,7 +11,8 @@ import attrs
 
 from pumpkit.buffers.base import CursorStats, Position
 from pumpkit.deliver import Kind
-from pumpkit.pipes import INIT_LIMIT, MISCONFIGURED, NOT_YET, STOPPED
+from pumpkit.pipes import INIT_LIMIT, MISCONFIGURED, NOT_YET
+from pumpkit.plugins import DEFAULT_TIMEOUT
 from pumpkit.status import PumpStatus, State
 from pumpkit.trouble import Stage, Trouble
 
@@ -23,6 +24,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
 #: A worker that ran for so many seconds was good: the pauses begin anew.
 GOOD = 60.0
+
+#: Seconds without a commit, beyond its timeout, after which a lagging pump is not healthy.
+STALLED = 60.0
 
 #: Seconds without a status line, beyond the time the worker itself may take, before it is killed.
 SILENCE = 5.0
@@ -79,6 +83,7 @@ class Supervisor:
     ) -> None:
         self.status = status
         self.job = job
+        self.timeout = DEFAULT_TIMEOUT  # of one write, in seconds, once a worker has told it
         self._launch = launch
         self._clock = clock
         self._process: Process | None = None
@@ -92,6 +97,7 @@ class Supervisor:
         self._crashes = 0  # in a row
         self._start_at: float | None = None
         self._stopping = False
+        self._said: State | None = None  # the last state that the present worker told
         self._delivered: deque[tuple[float, int]] = deque()
 
     @property
@@ -107,6 +113,7 @@ class Supervisor:
         """Start a worker now; with another job, once the present one has ended its batch."""
         self.job = job or self.job
         self._crashes = 0
+        self._forget_replays()
         self._start_at = self._clock()
         if self._process is None:
             self._stopping = False
@@ -145,8 +152,12 @@ class Supervisor:
             return
         match message["status"]:
             case "state":
+                self._said = message["state"]
                 self._enter(message["state"], message["reason"])
-                self.status.plugin = message.get("plugin", self.status.plugin)
+                if "plugin" in message:
+                    self.status.plugin = message["plugin"]
+                    self.timeout = message["timeout"] or DEFAULT_TIMEOUT
+                    self.status.patience = STALLED + self.timeout
             case "working":
                 first, last = tuple(message["first"]), tuple(message["last"])
                 self._limit = message["limit"]
@@ -157,13 +168,15 @@ class Supervisor:
                 self._accepted += 1
                 self.status.writes += 1
                 self.status.write_seconds += message["seconds"]
+            case "replayed":
+                self._forget_replays()
             case "counts" if "position" in message:
                 self._count(CursorStats(**{key: message[key] for key in CursorStats._fields}))
 
     def observe(self, stats: CursorStats) -> None:
         """Take in what the log says of this pump, while no worker does."""
         if self._process is None or self.status.cursor is None:
-            self.status.cursor = stats
+            self._take(stats)
 
     def tick(self) -> None:
         """Start, bury or kill a worker if it is time to. To be called several times a second."""
@@ -183,11 +196,16 @@ class Supervisor:
             self._bury(self._process, self._ended[0])
 
     def _start(self) -> None:
-        self._start_at, self._deaf, self._ended, self._working = None, False, None, None
+        self._start_at, self._deaf, self._ended, self._working, self._said = None, False, None, None, None
         self._limit = INIT_LIMIT
         self._started = self._heard = self._clock()
         trouble = [one.to_json() for one in self._trouble]
-        self._process = self._launch(self.job | {"trouble": trouble, "accepted": self._accepted})
+        try:
+            self._process = self._launch(self.job | {"trouble": trouble, "accepted": self._accepted})
+        except (OSError, RuntimeError) as error:  # no process or thread to be had now: no reason to stop the others
+            self._enter("crashed", f"its worker cannot be started: {error}")
+            self._back_off(self._started)
+            return
         self.status.pid = self._process.pid
         if self.status.state == "stopped":  # else what was wrong still is, until the worker says that it is not
             self.status.enter("starting")
@@ -214,18 +232,24 @@ class Supervisor:
 
     def _count(self, stats: CursorStats) -> None:
         now = self._clock()
-        before = self.status.cursor
-        self.status.cursor = stats
-        if before is None or stats.lag == 0 or stats.position != before.position:
-            self.status.moved = now
-        if before is not None and stats.position < before.position:  # in a log that was created anew
-            self._trouble = []
-        self._trouble = [one for one in self._trouble if one.stage == "replay" or one.last[0] > stats.position]
+        self._take(stats)
         self._delivered.append((now, stats.delivered))
         while now - self._delivered[0][0] > RATE_SPAN:
             self._delivered.popleft()
         then, delivered = self._delivered[0]
         self.status.rate = (stats.delivered - delivered) / (now - then) if now > then else 0.0
+
+    def _take(self, stats: CursorStats) -> None:
+        """Take up where the pump is; what lies behind it is no trouble any more."""
+        before, self.status.cursor = self.status.cursor, stats
+        if before is None or stats.lag == 0 or stats.position != before.position:
+            self.status.moved = time.monotonic()
+        if before is not None and stats.position < before.position:  # in a log that was created anew
+            self._trouble = []
+        self._trouble = [one for one in self._trouble if one.stage == "replay" or one.last[0] > stats.position]
+
+    def _forget_replays(self) -> None:
+        self._trouble = [one for one in self._trouble if one.stage != "replay"]
 
     def _bury(self, process: Process, code: int) -> None:
         """A worker has ended: remember what it had in hand, and decide when the next one starts."""
@@ -242,18 +266,22 @@ class Supervisor:
         if now - self._started > GOOD:
             self._crashes = 0
         self.status.restarts += 1
-        if code == MISCONFIGURED:
+        # Plugin code can end the process with any code: the worker itself says first why it ends.
+        if code == MISCONFIGURED and self._said == "failed":
             self._start_at = now + RETRY_FAILED
             return
         if self._remember(now):
             self._start_at = now
         else:
-            self._start_at = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._crashes, 10))
-            self._crashes += 1
-        if code == NOT_YET:
+            self._back_off(now)
+        if code == NOT_YET and self._said == "waiting":
             return
-        if code == STOPPED or self.status.state != "crashed":
+        if self._said != "crashed":
             self._enter("crashed", self._obituary(code, now))
+
+    def _back_off(self, now: float) -> None:
+        self._start_at = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._crashes, 10))
+        self._crashes += 1
 
     def _remember(self, now: float) -> bool:
         """Note the records in hand as trouble; return whether that narrows the search for the one that kills."""

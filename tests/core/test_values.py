@@ -161,7 +161,7 @@ CONVERSIONS = [
 ]
 
 
-@pytest.mark.parametrize(("value", "expected"), CONVERSIONS, ids=[repr(value)[:40] for value, _ in CONVERSIONS])
+@pytest.mark.parametrize(("value", "expected"), CONVERSIONS, ids=[type(value).__name__ for value, _ in CONVERSIONS])
 def test_values_are_converted_at_every_depth(wire, value, expected):
     """A value reaches the sink in the form of the wire, as a field, in a list and in an object's attribute."""
     for got in (wire.carry({"a": value})["a"], wire.carry({"a": [{"b": value}]})["a"][0]["b"]):

@@ -36,14 +36,14 @@ def test_a_record_that_segfaults_the_sink_is_found(world):
 def test_a_record_that_segfaults_a_filter_is_found(world):
     """Filters are plugin code too."""
     run_beside_healthy(world, {"type": "t-segfault-filter", "meta": dict(POISON)})
-    assert_only_poison_died(world, "crash")
+    assert_only_poison_died(world, "filter")
 
 
 def test_a_record_that_segfaults_omit_detail_is_found(world):
     """So is the plugin's own way of omitting detail."""
     meta = {**POISON, "where": "omit-detail"}
     run_beside_healthy(world, {"type": "t-segfault", "omit-detailed-recording": True, "meta": meta})
-    assert_only_poison_died(world, "crash")
+    assert_only_poison_died(world, "filter")
 
 
 @pytest.mark.parametrize("how", ["os", "kill"])
@@ -71,7 +71,7 @@ def test_a_record_that_hangs_the_sink_is_found(world, how):
 def test_a_record_that_hangs_a_filter_is_found(world):
     """A runaway predicate is ended like a write."""
     run_beside_healthy(world, {"type": "t-hang-filter", "timeout": 0.2, "meta": {**POISON, "how": "regex"}}, count=1300)
-    assert_only_poison_died(world, "timeout", count=1300)
+    assert_only_poison_died(world, "filter", count=1300)
 
 
 def test_poison_is_found_when_a_sink_names_no_record(world):

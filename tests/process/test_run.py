@@ -64,6 +64,10 @@ def test_a_second_runner_is_refused(world):
     second = world.run()
     assert second.wait() == 75
     assert str(first.process.pid) in second.log
+    port = {"health-check-address": world.health()}  # and of the same port it is not the port that is told
+    world.configure({"one": {"type": "t-file"}}, **port)
+    third = world.run()
+    assert third.wait() == 75, third.log
     assert first.stop() == 0
 
 
@@ -149,6 +153,31 @@ def test_a_removed_pump_keeps_its_place_as_an_orphan(world):
     runner.signal(signal.SIGHUP)
     world.wait_for_lag("two")
     world.assert_exactly_once(world.arrived("two"), 200)
+
+
+def test_disabled_and_orphaned_pumps_are_told_apart(world):
+    """A disabled pump is stopped; once it is gone from the configuration it is an orphan, and back again."""
+    world.configure({"one": {"type": "t-file"}, "two": {"type": "t-file"}})
+    runner = world.run()
+    world.wait_for_state("two", "running")
+    for two, state in (({"enabled": False}, "stopped"), (None, "orphan"), ({"enabled": False}, "stopped")):
+        pumps = {"one": {"type": "t-file"}} | ({"two": {"type": "t-file", **two}} if two else {})
+        world.configure(pumps)
+        runner.signal(signal.SIGHUP)
+        assert world.wait_for_state("two", state)["reason"] == ("disabled" if two else "")
+    assert runner.log.count("pumpkit cursor drop two") == 1
+
+
+def test_a_long_purge_delay_is_no_silence(world):
+    """A worker that rests for longer than its timeout still has a heartbeat, and obeys at once."""
+    world.configure({"one": {"type": "t-file", "timeout": 0.1}}, **{"purge-delay": 3600})
+    world.fill(10)
+    runner = world.run()
+    world.wait_for_lag("one")
+    pid = world.wait_for_state("one", "running")["pid"]
+    time.sleep(8)  # over the second line: timeout + 1 s + 5 s
+    assert world.pump("one")["pid"] == pid
+    assert runner.stop() == 0
 
 
 def test_a_paused_pump_takes_nothing_until_it_is_resumed(world):

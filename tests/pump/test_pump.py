@@ -325,19 +325,100 @@ def test_a_bad_frame_cannot_be_replayed(bench):
     assert (bench.dead, bench.cursor.stats().dead) == ([], 1)
 
 
-def test_a_letter_that_kills_its_worker_is_not_tried_for_ever(bench):
-    """After a death letters are replayed one by one; the one that killed alone stays, as a crash."""
+def test_a_letter_that_kills_two_workers_is_not_tried_for_ever(bench):
+    """The one that killed two alone stays, as a crash; those beside it are written, and the trouble is over."""
     pump = reject_then_accept(bench, 1, 2, 3)
     (bench.folder / "up").touch()
     bench.buffer.mark("p", "replay")
     second = bench.dead[1]
     place = (second.position, int(second.id.rpartition("-")[2]))
     killer = Trouble("replay", place, place, "crash", 0)
-    replayer = Replayer(pump, [killer])
-    for _ in range(3):
-        replayer.turn()
+    replayer = Replayer(pump, [Trouble("replay", (0, 0), (99, 99), "crash", 0), killer, killer])
+    replayer.turn()
     assert [(letter.id, letter.kind, letter.mark) for letter in bench.dead] == [(second.id, "crash", None)]
     assert sorted(record["n"] for record in bench.arrived) == [1, 3, 99]
+    assert replayer.trouble == []
+
+
+def test_a_letter_that_killed_one_worker_is_tried_again(bench):
+    """The cause may be mended: one death refuses nothing."""
+    pump = reject_then_accept(bench, 1)
+    (bench.folder / "up").touch()
+    bench.buffer.mark("p", "replay")
+    (letter,) = bench.dead
+    place = (letter.position, int(letter.id.rpartition("-")[2]))
+    Replayer(pump, [Trouble("replay", place, place, "timeout", 0)]).turn()
+    assert bench.dead == []
+
+
+def test_a_filter_letter_takes_the_steps_before_the_sink_again(bench):
+    """What died in a filter is kept as it came; its replay is filtered, shortened and renamed like any record."""
+    steps = {
+        "omit_detailed_recording": True,
+        "fields": ["n", "policies"],
+        "rename_fields": {"n": "m"},
+        "add_fields": {"region": "x"},
+        "filters": Filters(exclude={"kind": ["health"]}),
+    }
+    up = str(bench.folder / "up")
+    bad = {"how": "sys", "field": "bad", "value": "True", "until": up}
+    pump = bench.pump("t-exit-filter", meta=bad, **steps)
+    bench.fill(
+        {"n": 1, "policies": "SECRET", "ip": "1.2.3.4", "bad": True},
+        {"n": 2, "kind": "health", "bad": False},
+        {"n": 3, "policies": "SECRET", "bad": False},
+    )
+    bench.drain(pump)
+    (letter,) = bench.dead
+    assert (letter.kind, unpack_record(letter.record)["policies"]) == ("filter", "SECRET")
+    assert letter.plugin.startswith("t-exit-filter (")
+    bench.buffer.mark("p", "replay")
+    Replayer(pump).turn()
+    assert [(letter.kind, letter.mark) for letter in bench.dead] == [("filter", None)]
+    (bench.folder / "up").touch()
+    bench.buffer.mark("p", "replay")
+    Replayer(pump).turn()
+    assert bench.dead == []
+    assert bench.arrived == [{"m": n, "policies": "", "region": "x"} for n in (3, 1)]
+
+
+def test_a_filter_letter_that_is_not_wanted_any_more_is_forgotten(bench):
+    """As it would have been filtered; it stays counted as dead."""
+    meta = {"how": "sys", "field": "n", "value": "1"}
+    bench.fill({"n": 1, "kind": "health"})
+    bench.drain(bench.pump("t-exit-filter", meta=meta))
+    bench.buffer.mark("p", "replay")
+    pump = bench.pump("t-file", filters=Filters(exclude={"kind": ["health"]}))
+    Replayer(pump).turn()
+    assert (bench.dead, bench.arrived, bench.cursor.stats().dead) == ([], [], 1)
+
+
+def test_refused_replays_do_not_stop_the_pump(bench):
+    """However many letters in a row are refused again."""
+    reject_then_accept(bench, *range(20))
+    bench.buffer.mark("p", "replay")
+    meta = {"field": "bad", "value": "True", "until": str(bench.folder / "up")}
+    Replayer(bench.pump("t-reject", meta=meta, reject_limit=5)).turn()
+    assert len(bench.dead) == 20
+    assert all(letter.mark is None for letter in bench.dead)
+
+
+def test_what_a_replay_has_written_is_not_written_again(bench):
+    """Each accepted write is remembered at once: a replay that is broken off goes on where it was."""
+    reject_then_accept(bench, 1, 2, 3)
+    (bench.folder / "up").touch()
+    bench.buffer.mark("p", "replay")
+    down = bench.folder / "down"
+    meta = {"field": "n", "value": "3", "until": str(down), "how": "connection"}
+    for _ in range(3):
+        bench.watcher.pauses.clear()
+        bench.watcher.patience = 2
+        with pytest.raises(Enough):
+            Replayer(bench.pump("t-unavailable", batch_records=1, meta=meta)).turn()
+    down.touch()
+    Replayer(bench.pump("t-unavailable", batch_records=1, meta=meta)).turn()
+    assert sorted(record["n"] for record in bench.arrived) == [1, 2, 3, 99]
+    assert bench.dead == []
 
 
 def test_a_bad_letter_among_good_ones_is_found(bench):

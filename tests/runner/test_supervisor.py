@@ -51,7 +51,7 @@ class Stage:
     def start(self):
         self.supervisor.start()
         self.supervisor.tick()
-        self.say("state", state="running", reason="", plugin="csv (pumpkit-csv 0.1.0)")
+        self.say("state", state="running", reason="", plugin="csv (pumpkit-csv 0.1.0)", timeout=10.0)
 
     def working(self, first=(5, 0), last=(5, 999), limit=10.0, stage="write"):
         self.say("working", stage=stage, first=list(first), last=list(last), limit=limit)
@@ -204,6 +204,71 @@ def test_what_is_not_there_yet_is_waited_for(stage):
     stage.die(NOT_YET)
     assert (stage.status.state, stage.status.reason) == ("waiting", "connection refused")
     assert stage.wait(0.7)
+
+
+@pytest.mark.parametrize("code", [MISCONFIGURED, NOT_YET])
+def test_a_plugin_that_borrows_an_exit_code_has_crashed(stage, code):
+    """os._exit(78) in plugin code is not the worker saying that a person has to change something."""
+    stage.working()
+    stage.die(code)
+    assert stage.status.state == "crashed"
+    assert f"exit code {code}" in stage.status.reason
+    assert stage.wait(0.7)
+
+
+def test_the_reason_of_the_latest_crash_is_shown(stage):
+    """Also when one worker after the other crashes before it runs."""
+    stage.die(-11)
+    stage.wait(1)
+    stage.working(first=(0, 0), last=(0, 0), limit=30.0, stage="init")
+    stage.die(-6)
+    assert stage.status.reason == "init killed by SIGABRT"
+
+
+def test_a_worker_that_cannot_be_started_is_tried_again(stage, monkeypatch):
+    """No process to be had now is a crash of this pump alone, with the usual pauses."""
+
+    def launch(job):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    stage.die(-11)
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.supervisor, "_launch", launch)
+        stage.wait(5)
+        assert stage.status.state == "crashed"
+        assert "cannot be started" in stage.status.reason
+    assert stage.wait(10)
+
+
+@pytest.mark.parametrize("end", ["replayed", "reload"])
+def test_replay_trouble_ends_with_the_replay_and_with_a_reload(stage, end):
+    """A letter that killed is not refused for ever."""
+    stage.working((5, 7), (5, 7), stage="replay")
+    stage.die(-11)
+    assert stage.wait(0.7)
+    assert [one["stage"] for one in stage.worker.job["trouble"]] == ["replay"]
+    if end == "replayed":
+        stage.say("replayed")
+    else:
+        stage.supervisor.start()
+    stage.die(-11)
+    assert stage.wait(2)
+    assert stage.worker.job["trouble"] == []
+
+
+def test_the_plugins_timeout_counts_for_health(stage):
+    """Patience is 60 seconds beyond the timeout that the worker tells."""
+    stage.say("state", state="running", reason="", plugin="slow (slow 1)", timeout=600.0)
+    assert (stage.supervisor.timeout, stage.status.patience) == (600.0, 660.0)
+
+
+def test_progress_seen_from_outside_counts(stage):
+    """A pump whose workers die right after each commit gets on all the same."""
+    stage.counts(position=4, lag=10)
+    stage.die(-11)
+    stage.status.moved = -1000.0
+    stage.supervisor.observe(CursorStats("audit", 9, 0, 5, 0, 0, 0, 0, 5, None, "run", 0, 0))
+    assert stage.status.failing() == ""
 
 
 def test_an_end_that_nobody_asked_for_is_a_crash(stage):
