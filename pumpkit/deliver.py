@@ -105,8 +105,8 @@ def deliver(
     deaths = [] if policy.ordered else list(failures)  # an ordered sink's batch is never taken apart
     for failure in deaths:
         run.died(failure)
-    held = memory.suspects.keys() | memory.parked.keys()
-    todo = [number for number in numbers if number not in held and number not in run.settled]
+    decided = memory.suspects.keys() | memory.parked.keys() | run.settled
+    todo = [number for number in numbers if number not in decided] if decided else list(numbers)
     for part in run.parts(todo, deaths):
         run.deliver(part)
     alone = not todo and not deaths  # what a worker has just died of waits for a witness in the next batch

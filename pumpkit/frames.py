@@ -148,7 +148,7 @@ def decode(frame: bytes) -> Content:
         raise BadFrame("the body is not an array")
     if len(records) != header.total:
         raise BadFrame(f"{len(records)} records in the body, {header.total} in the header")
-    if all(type(record) is dict for record in records):
+    if set(map(type, records)) <= {dict}:
         return Content(header, records, range(header.total), [])
     return _salvage(header, raw, TypeError("a record is not a map"))
 

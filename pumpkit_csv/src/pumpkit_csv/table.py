@@ -72,8 +72,7 @@ class Table:
 
     def _values(self, records: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
         """Return, by column, the values of records that have just these fields, as they mostly do; else nothing."""
-        width = len(self.columns)
-        if any(len(record) != width for record in records):
+        if set(map(len, records)) != {len(self.columns)}:
             return []
         try:
             return [[record[field] for record in records] for field in self.columns]

@@ -27,6 +27,8 @@ _UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def _datetime(value: datetime.datetime) -> str:
+    if value.tzinfo is datetime.UTC:  # as it comes from the log
+        return value.isoformat(timespec="microseconds")[:-6] + "Z"
     aware = value if value.tzinfo else value.replace(tzinfo=datetime.UTC)
     return aware.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
