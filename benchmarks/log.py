@@ -31,8 +31,10 @@ FETCH = 2  # frames at a time: `batch-records` of 1,000
 PATIENCE = 60.0  # seconds to wait for a lock
 PAUSE = 0.01  # seconds, when there is nothing to read
 
-APPENDED, READ, APPEND, COMMIT = "records appended/s", "records read/s by each pump", "append p99, ms", "commit p99, ms"
-MEASURES = (APPENDED, READ, APPEND, COMMIT)
+APPENDED, SLOWEST = "records appended/s, all", "records appended/s, slowest producer"
+READ, BEHIND = "records read/s by each pump", "read of what was appended, slowest pump"
+APPEND, LONGEST, COMMIT = "append p99, ms", "longest append, ms", "commit p99, ms"
+MEASURES = (APPENDED, SLOWEST, READ, BEHIND, APPEND, LONGEST, COMMIT)
 
 
 def measure(size: Size) -> Samples:
@@ -49,11 +51,17 @@ def _run(way: str, seconds: float) -> Measures:
         answers = together(*((part, way, folder, seconds, number) for part, number in parts))
     appends: list[list[float]] = answers[:PRODUCERS]
     reads: list[tuple[int, list[float]]] = answers[PRODUCERS:-1]
+    appended = [len(one) for one in appends]
+    read = [frames for frames, _ in reads]
+    waits = [1e3 * taken for one in appends for taken in one]
     return {
-        APPENDED: RECORDS * sum(map(len, appends)) / seconds,
-        READ: RECORDS * sum(frames for frames, _ in reads) / PUMPS / seconds,
-        APPEND: 1e3 * percentile([taken for one in appends for taken in one], 99),
-        COMMIT: 1e3 * percentile([taken for _, one in reads for taken in one], 99),
+        APPENDED: RECORDS * sum(appended) / seconds,
+        SLOWEST: RECORDS * min(appended) / seconds,
+        READ: RECORDS * sum(read) / PUMPS / seconds,
+        BEHIND: min(read) / sum(appended),
+        APPEND: percentile(waits, 99),
+        LONGEST: max(waits),
+        COMMIT: percentile([1e3 * taken for _, one in reads for taken in one], 99),
     }
 
 
