@@ -114,34 +114,32 @@ class Worker:
             traceback.print_exc()
 
     def _loop(self, pump: Pump, replayer: Replayer) -> None:
-        replayed_at = time.monotonic()
+        next_turn = replayed_at = time.monotonic()
         while True:
             try:
                 self._attend()
-                moved = pump.turn()
+                moved = 0
+                if time.monotonic() >= next_turn:
+                    moved = pump.turn()
+                    if not moved:
+                        next_turn = time.monotonic() + max(self.job["purge_delay"], LEAST_REST)
+                        if not pump.batch.live:  # else it still waits, for what it last said
+                            self.pipes.state("running")
                 if time.monotonic() - replayed_at >= (REPLAY_AFTER if moved else HEARTBEAT):
                     self._replay(replayer)
                     replayed_at = time.monotonic()
                 if not moved:
-                    if not pump.batch.live:  # else it still waits, for what it last said
-                        self.pipes.state("running")
-                    self._idle(self.job["purge_delay"])
+                    self._rest(min(max(0.0, next_turn - time.monotonic()), HEARTBEAT))
             except Abandon:
                 pump.abandon()
                 self._step_aside()
+                next_turn = time.monotonic()
 
     def _replay(self, replayer: Replayer) -> None:
         troubled = bool(replayer.trouble)
         replayer.turn()
         if troubled and not replayer.trouble:
             self.pipes.send("replayed")
-
-    def _idle(self, seconds: float) -> None:
-        """Wait for new records, with a heartbeat."""
-        until = time.monotonic() + max(seconds, LEAST_REST)
-        while (left := until - time.monotonic()) > 0:
-            self._rest(min(left, HEARTBEAT))
-            self._attend()
 
     def _attend(self) -> None:
         """Look up from work: raise if somebody wants something else, and let the heart beat once a second."""

@@ -169,14 +169,20 @@ def test_disabled_and_orphaned_pumps_are_told_apart(world):
 
 
 def test_a_long_purge_delay_is_no_silence(world):
-    """A worker that rests for longer than its timeout still has a heartbeat, and obeys at once."""
-    world.configure({"one": {"type": "t-file", "timeout": 0.1}}, **{"purge-delay": 3600})
+    """A worker that rests for longer than its timeout has a heartbeat, replays when asked to, and stops at once."""
+    up = world.folder / "up"
+    meta = {"field": "n", "value": "3", "until": str(up)}
+    world.configure({"one": {"type": "t-reject", "timeout": 0.1, "meta": meta}}, **{"purge-delay": 3600})
     world.fill(10)
     runner = world.run()
     world.wait_for_lag("one")
     pid = world.wait_for_state("one", "running")["pid"]
     time.sleep(8)  # over the second line: timeout + 1 s + 5 s
     assert world.pump("one")["pid"] == pid
+    up.touch()
+    with contextlib.closing(open_buffer(world.url)) as buffer:
+        buffer.mark("one", "replay")
+    world.until(lambda: sorted(world.arrived("one")) == list(range(10)))
     assert runner.stop() == 0
 
 
