@@ -1,7 +1,7 @@
 """The reporter: what an application calls."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -84,27 +84,29 @@ class Reporter:
         common: Mapping[str, Any] | None = None,
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name != "self"}
+        self._redirect: Callable[[Outbox], None] | None = None
         self._set_up(Settings(**arguments).checked())
         process.watch(self)
 
     def _set_up(self, settings: Settings) -> None:
         self._settings = settings
-        self._outbox = Outbox(settings)
-        if settings.enabled:
-            vars(self).pop("record", None)
+        self._use(Outbox(settings))
+
+    def _use(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        if self._redirect is None:
+            take, self._redirect = _taker(outbox)
+            vars(take)["reporter"] = self  # as a method would, it keeps its reporter
+            vars(self)["record"] = take  # found on the object itself, it is a third cheaper
         else:
-            self.record = _ignore  # type: ignore[method-assign]
+            self._redirect(outbox)
 
     def record(self, record: object) -> None:
         """Take a record. Never raises, and never waits (unless `overflow` is "block").
 
         It may be called from any thread, signal handler, finalizer, exit handler or log handler.
         """
-        outbox = self._outbox
-        if len(outbox.queue) < outbox.limit:
-            outbox.queue.append(record)
-        else:
-            outbox.take(record)
+        self._outbox.take(record)
 
     def flush(self, timeout: float = 5.0) -> FlushResult:
         """Wait until everything recorded before this call is confirmed or dropped, `timeout` seconds at most."""
@@ -141,7 +143,7 @@ class Reporter:
     def renew(self) -> None:
         """Begin anew in the child of a fork: what waits is the parent's, and so are its connection and its thread."""
         usable = self._settings.buffer is None or isinstance(self._settings.buffer, str)
-        self._outbox = Outbox(self._settings, closed=self._outbox.closed or not usable)
+        self._use(Outbox(self._settings, closed=self._outbox.closed or not usable))
 
     def _result(self) -> FlushResult:
         sender = self._outbox.sender
@@ -161,5 +163,21 @@ class Reporter:
             outbox.stop()
 
 
-def _ignore(record: object) -> None:
-    """Take a record of a reporter that is not enabled."""
+def _taker(outbox: Outbox) -> tuple[Callable[[object], None], Callable[[Outbox], None]]:
+    """Return what takes records for an outbox, and what makes it take them for another: after a fork, say.
+
+    The first may be kept by anybody, for as long as he likes.
+    """
+    queue, append = outbox.queue, outbox.queue.append
+
+    def take(record: object) -> None:
+        if len(queue) < outbox.limit:
+            append(record)
+        else:
+            outbox.take(record)
+
+    def redirect(other: Outbox) -> None:
+        nonlocal outbox, queue, append
+        outbox, queue, append = other, other.queue, other.queue.append
+
+    return take, redirect

@@ -164,5 +164,5 @@ def test_a_record_method_keeps_its_reporter(log: Any) -> None:
     record = Reporter(log, flush_interval=0.01).record
     gc.collect()
     record({"n": 1})
-    reporter: Reporter = record.__self__  # type: ignore[attr-defined]
+    reporter: Reporter = vars(record)["reporter"]
     assert reporter.close() == (1, 0, 0)

@@ -25,7 +25,7 @@ PATIENCE = 5.0
 WAL_PAGES = 250
 WAL_BYTES = WAL_PAGES * 4096
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.016  # seconds between two tries for a lock
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.002  # seconds between two tries for a lock
 
 #: Results that mean there is no room: a full disk, a quota, or RLIMIT_FSIZE.
 _NO_ROOM = {apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_SHMMAP}
