@@ -485,4 +485,4 @@ class TestBufferModel(BufferMachine.TestCase):  # type: ignore[misc, valid-type]
 class TestBufferModelAtLength(BufferMachine.TestCase):  # type: ignore[misc, valid-type]
     """Many, and longer ones."""
 
-    settings = settings(max_examples=600, stateful_step_count=80, **_ANY_SPEED)
+    settings = settings(max_examples=150, stateful_step_count=80, **_ANY_SPEED)
