@@ -91,5 +91,9 @@ class BufferBusy(BufferUnavailable):
     """Somebody else holds the runner's or the pump's lock."""
 
 
+class Fenced(BufferError):
+    """Somebody else has taken over what this cursor had in hand: let go of it, and open the cursor anew."""
+
+
 class BufferConfigError(BufferError, ConfigError):
     """The buffer cannot work as configured: bad URL, network file system, not a buffer file, newer format."""

@@ -10,7 +10,7 @@ The ledger, which balances for every pump at every moment and after any kill:
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 #: A place in the log: larger is later. Gaps mean nothing.
 Position = int
@@ -18,6 +18,9 @@ Position = int
 Start = Literal["oldest", "newest"]
 Wanted = Literal["run", "pause"]
 Mark = Literal["replay", "purge"]
+
+#: What an append waits for: kept as the buffer keeps things, on its disk, or on its replicas as well.
+Confirm = Literal["stored", "synced", "replicated"]
 
 
 class Gap(NamedTuple):
@@ -123,7 +126,11 @@ class BufferStats(NamedTuple):
 
 @runtime_checkable
 class Cursor(Protocol):
-    """One pump's place in the log. Whoever holds it holds the pump's lock: two writers would count twice."""
+    """One pump's place in the log. Whoever holds it holds the pump's lock: two writers would count twice.
+
+    Where a buffer can be shared, several cursors of one pump may share its frames: each is handed what no other has.
+    Any method raises Fenced once somebody else has taken over what this cursor had in hand.
+    """
 
     pump: str
 
@@ -178,20 +185,38 @@ class Cursor(Protocol):
 class Buffer(Protocol):
     """A durable log of frames."""
 
-    def append(self, frames: Sequence[bytes], *, accept_gap: bool = False, timeout: float = 5.0) -> Gap | None:
+    #: Whether several cursors of one pump may be open at a time (`share`), and several runners (`slot`).
+    can_be_shared: ClassVar[bool]
+
+    #: Whether it may lose frames that it confirmed, in a crash of what it is kept in. Producers then keep them a while.
+    may_forget: ClassVar[bool]
+
+    def append(
+        self,
+        frames: Sequence[bytes],
+        *,
+        accept_gap: bool = False,
+        timeout: float = 5.0,
+        confirm: Confirm = "stored",
+    ) -> Gap | None:
         """Store frames of one producer, in order; durable on return. Repeating them is harmless.
 
         In one transaction: a frame below the producer's next sequence is already there and skipped; a frame above it
         is not stored, nor any after it, and the answer is a `Gap`, unless `accept_gap`, which stores it and counts
         the hole as lost. A farewell frame (no records) only updates the producer's drops. `timeout` is in seconds.
+        Until `confirm` is reached BufferUnavailable is raised, though they may be stored: repeating them tries again.
         All frames or none are refused: BadFrame for bytes that are not a frame or that overlap what is there,
-        FrameTooNew, ValueError for frames of several producers, BufferFull.
+        FrameTooNew, ValueError for frames of several producers, BufferFull, BufferConfigError for a `confirm` that
+        this buffer cannot give.
         """
 
-    def cursor(self, pump: str, start: Start = "oldest") -> Cursor:
+    def cursor(self, pump: str, start: Start = "oldest", *, share: str | None = None) -> Cursor:
         """Open a pump's cursor, registering it first if it is new.
 
-        Raises BufferBusy if somebody else holds it, ValueError for a name that no pump can have.
+        Without `share` it is held alone. With it, others that share may hold it as well; `share` then names this one
+        among them, the same after each restart.
+        Raises BufferBusy if somebody else holds it, ValueError for a name that no pump can have, BufferConfigError
+        for `share` where the buffer cannot be shared.
         """
 
     def register(self, pump: str, start: Start = "oldest") -> None:
@@ -228,18 +253,34 @@ class Buffer(Protocol):
     def stats(self) -> BufferStats:
         """Return the state of the whole log."""
 
-    def runner_lock(self, holder: Mapping[str, str]) -> "RunnerLock":
-        """Become the one runner of this buffer. Raises BufferBusy, naming the other one."""
+    def runner_lock(self, holder: Mapping[str, str], slot: str = "") -> "RunnerLock":
+        """Become the one runner of this buffer, or of its `slot` where it can be shared.
+
+        `holder` is what others are told: health address, `pumps` (names, separated by spaces) and so on; pid and host
+        are added. Raises BufferBusy, naming the other one.
+        """
 
     def runner(self) -> dict[str, str] | None:
-        """Return what the runner that holds the lock said of itself (pid, host, health address), None without one."""
+        """Return what a living runner of this buffer said of itself (pid, host, health address), None without one."""
+
+    def runners(self) -> list[dict[str, str]]:
+        """Return what every runner said of itself, with its `slot`; `alive` is "yes", or "no" for a week at most.
+
+        A buffer that cannot be shared knows of the living one only.
+        """
+
+    def parts(self) -> "Sequence[Buffer]":
+        """Return the logs that this buffer is made of, itself if it is one. A producer's frames are all in one."""
 
     def close(self) -> None:
         """Close connections. Idempotent."""
 
 
 class RunnerLock(Protocol):
-    """Held by the runner for as long as it lives; freed by the kernel if it dies."""
+    """Held by the runner for as long as it lives; free soon after it dies."""
+
+    def tell(self, holder: Mapping[str, str]) -> None:
+        """Say something else of the runner from now on."""
 
     def release(self) -> None:
         """Give it back. Idempotent."""

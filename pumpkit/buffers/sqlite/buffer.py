@@ -4,8 +4,9 @@ import contextlib
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
-from pumpkit.buffers.base import BufferStats, DeadLetter, Gap, Mark, Position, Start, Wanted
+from pumpkit.buffers.base import BufferStats, Confirm, DeadLetter, Gap, Mark, Position, Start, Wanted
 from pumpkit.buffers.sqlite import locks, place, pumps
 from pumpkit.buffers.sqlite.cursor import SqliteCursor
 from pumpkit.buffers.sqlite.database import PATIENCE
@@ -14,7 +15,7 @@ from pumpkit.buffers.sqlite.log import Log
 from pumpkit.buffers.sqlite.pumps import PumpFile, Row, UnknownPump
 from pumpkit.buffers.sqlite.trimmer import Trimmer
 from pumpkit.buffers.sqlite.view import View
-from pumpkit.errors import BufferMissing, BufferUnavailable
+from pumpkit.errors import BufferConfigError, BufferMissing, BufferUnavailable
 from pumpkit.ids import is_pump_name
 
 _LOOKS = 20  # how often `stats` looks for a moment without a commit and a trim in between
@@ -28,6 +29,9 @@ class SqliteBuffer:
 
     Threads may share it. It survives a fork: each process opens connections of its own.
     """
+
+    can_be_shared: ClassVar = False
+    may_forget: ClassVar = False  # every append is synced to its disk
 
     def __init__(self, file: Path, *, create: bool, force_network: bool = False) -> None:
         """Open the buffer; raises as `sqlite.open` does."""
@@ -69,12 +73,23 @@ class SqliteBuffer:
         finally:
             lock.release()
 
-    def append(self, frames: Sequence[bytes], *, accept_gap: bool = False, timeout: float = 5.0) -> Gap | None:
+    def append(
+        self,
+        frames: Sequence[bytes],
+        *,
+        accept_gap: bool = False,
+        timeout: float = 5.0,
+        confirm: Confirm = "stored",
+    ) -> Gap | None:
         """See `base.Buffer.append`."""
+        if confirm == "replicated":
+            raise BufferConfigError(f"{self._file} has no replicas, so confirm='replicated' is never reached")
         return self._log.append(frames, accept_gap, timeout)
 
-    def cursor(self, pump: str, start: Start = "oldest") -> SqliteCursor:
+    def cursor(self, pump: str, start: Start = "oldest", *, share: str | None = None) -> SqliteCursor:
         """See `base.Buffer.cursor`."""
+        if share is not None:
+            raise BufferConfigError(f"{self._file} is read by one worker for each pump; sharing needs a redis:// buffer")
         file = self._new_pump(pump)
         self._reserve.ease()
         lock = FileLock.take(file.lock, holder={})
@@ -197,14 +212,23 @@ class SqliteBuffer:
             cursors={name: row.stats(name, view) for name, row in rows.items()},
         )
 
-    def runner_lock(self, holder: Mapping[str, str]) -> FileLock:
-        """See `base.Buffer.runner_lock`."""
+    def runner_lock(self, holder: Mapping[str, str], slot: str = "") -> FileLock:
+        """See `base.Buffer.runner_lock`. One file has one runner, whatever its slot."""
         self._reserve.ease()
         return FileLock.take(self._runner_file, holder, patience=_PROBES)
 
     def runner(self) -> dict[str, str] | None:
         """See `base.Buffer.runner`."""
         return locks.holder(self._runner_file)
+
+    def runners(self) -> list[dict[str, str]]:
+        """See `base.Buffer.runners`."""
+        living = self.runner()
+        return [] if living is None else [{**living, "slot": "", "alive": "yes"}]
+
+    def parts(self) -> "list[SqliteBuffer]":
+        """See `base.Buffer.parts`."""
+        return [self]
 
     def close(self) -> None:
         """See `base.Buffer.close`. What another thread is doing ends first; afterwards it gets BufferUnavailable."""

@@ -64,9 +64,13 @@ class FileLock:
             time.sleep(random.uniform(0.001, 0.02))
         lock = cls(path, holder is not None)
         if holder is not None:
-            with place.explained(path):
-                _say(path, {"pid": str(os.getpid()), "host": socket.gethostname(), **holder})
+            lock.tell(holder)
         return lock
+
+    def tell(self, holder: Mapping[str, str]) -> None:
+        """Say something else of the holder from now on."""
+        with place.explained(self._path):
+            _say(self._path, {"pid": str(os.getpid()), "host": socket.gethostname(), **holder})
 
     def release(self) -> None:
         """Give it back. Idempotent; nothing in a forked child, which does not hold it."""
