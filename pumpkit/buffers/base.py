@@ -18,6 +18,7 @@ Position = int
 Start = Literal["oldest", "newest"]
 Wanted = Literal["run", "pause"]
 Mark = Literal["replay", "purge"]
+Severity = Literal["good", "warning", "error"]
 
 #: What an append waits for: kept as the buffer keeps things, on its disk, or on its replicas as well.
 Confirm = Literal["stored", "synced", "replicated"]
@@ -122,6 +123,16 @@ class BufferStats(NamedTuple):
     drops: dict[str, int]
     producers: list[ProducerStats]
     cursors: dict[str, CursorStats]
+
+
+class Fact(NamedTuple):
+    """Something that whoever sets a buffer up should know, in one sentence.
+
+    A `warning` can cost records, room or time; an `error` is why it cannot work as it is.
+    """
+
+    severity: Severity
+    text: str
 
 
 @runtime_checkable
@@ -287,11 +298,19 @@ class RunnerLock(Protocol):
 
 
 class BufferModule(Protocol):
-    """What an entry point of the group `pumpkit.buffers` names: a module with this function."""
+    """What an entry point of the group `pumpkit.buffers` names: a module with these functions."""
 
     @staticmethod
     def open(url: str, *, create: bool) -> Buffer:
         """Open the buffer at `url`; with `create`, make it if it does not exist.
 
         Without `create`, a missing buffer raises BufferUnavailable. A bad URL raises BufferConfigError.
+        """
+
+    @staticmethod
+    def facts(url: str) -> list[Fact]:
+        """Return what `pumpkit check --connect` tells of the place at `url`: versions, how it keeps data, room left.
+
+        It changes nothing there, and need not find a buffer: one may be about to be made. What `Buffer.stats` and
+        `Buffer.runners` tell is not repeated. Raises BufferUnavailable if it cannot be reached, BufferConfigError.
         """

@@ -12,7 +12,8 @@ never through the stdlib's `sqlite3`: SQLite 3.7.0 to 3.51.2 can corrupt a file 
 write (https://sqlite.org/wal.html#walresetbug).
 """
 
-from pumpkit.buffers.base import Buffer
+from pumpkit.buffers.base import Buffer, Fact
+from pumpkit.buffers.sqlite import about
 from pumpkit.buffers.sqlite import url as urls
 from pumpkit.buffers.sqlite.buffer import SqliteBuffer
 from pumpkit.buffers.sqlite.database import check_library
@@ -28,3 +29,10 @@ def open(url: str, *, create: bool) -> Buffer:
     place = urls.parse(url)
     check_library()
     return SqliteBuffer(place.file, create=create, force_network=place.force_network)
+
+
+def facts(url: str) -> list[Fact]:
+    """Return what there is to know of the place at `url`; see `base.BufferModule.facts`."""
+    place = urls.parse(url)
+    check_library()
+    return about.facts(place)
