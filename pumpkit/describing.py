@@ -1,13 +1,15 @@
 """What a plugin is, looked at from inside a worker: only workers import plugins."""
 
+import traceback
 import typing
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 
 from pumpkit import hookspecs, plugins
 from pumpkit.config import ConfigInvalid, Meta, PumpConfig, describe
-from pumpkit.errors import ConfigError
+from pumpkit.errors import ConfigError, Unavailable
 
 
 def describe_plugin(name: str) -> dict[str, Any]:
@@ -44,10 +46,46 @@ def _sink_class(new: Any) -> type | None:
 
 def find_problems(config: PumpConfig, meta: Meta) -> list[dict[str, Any]]:
     """Return what is wrong with a pump's plugin or meta, without connecting to anything."""
+    return _open(config, meta)[1]
+
+
+def try_sink(config: PumpConfig, meta: Meta, begin: Callable[[], None]) -> dict[str, Any]:
+    """Let a pump's sink connect, once, and close it: `problems` as above, and `trial` if there are none.
+
+    `begin` is called before plugin code that may wait. A trial has the `outcome` (see `checking.Trial`), its `reason`,
+    the `plugin`, and whether it is `ordered`.
+    """
+    sink, problems = _open(config, meta)
+    if sink is None:
+        return {"problems": problems}
+    begin()
+    outcome, reason = _connect(sink)
+    trial = {"outcome": outcome, "reason": reason, "plugin": str(sink.plugin), "ordered": sink.ordered}
+    return {"problems": [], "trial": trial}
+
+
+def _open(config: PumpConfig, meta: Meta) -> tuple[plugins.Sink | None, list[dict[str, Any]]]:
     try:
-        plugins.Sink.open(config, meta)
+        return plugins.Sink.open(config, meta), []
     except ConfigInvalid as error:
-        return [attrs.asdict(problem) for problem in error.problems]
+        return None, [attrs.asdict(problem) for problem in error.problems]
     except ConfigError as error:
-        return [{"path": f"pumps.{config.name}.type", "text": str(error), "file": "", "line": None}]
-    return []
+        return None, [{"path": f"pumps.{config.name}.type", "text": str(error), "file": "", "line": None}]
+
+
+def _connect(sink: plugins.Sink) -> tuple[str, str]:
+    try:
+        try:
+            sink.init()
+        finally:
+            sink.close()
+    except Unavailable as error:
+        return "away", str(error)
+    except (ConnectionError, TimeoutError) as error:
+        return "away", f"{type(error).__name__}: {error}"
+    except ConfigError as error:
+        return "misconfigured", str(error)
+    except (Exception, SystemExit) as error:
+        traceback.print_exc()
+        return "broken", f"{type(error).__name__}: {error}"
+    return "good", ""

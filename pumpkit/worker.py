@@ -17,7 +17,7 @@ from typing import Any
 
 from pumpkit.buffers import open_buffer
 from pumpkit.config.snapshot import restore
-from pumpkit.describing import describe_plugin, find_problems
+from pumpkit.describing import describe_plugin, find_problems, try_sink
 from pumpkit.errors import BufferUnavailable, ConfigError, Unavailable
 from pumpkit.pipes import CLOSE_LIMIT, CRASHED, INIT_LIMIT, MISCONFIGURED, NOT_YET, STOPPED, Pipes
 from pumpkit.plugins import Sink
@@ -250,7 +250,11 @@ def main() -> int:
         pipes.send("report", **describe_plugin(job["describe"]))
         return STOPPED
     if job.get("check"):
-        pipes.send("report", problems=find_problems(*restore(job["config"])))
+        pump = restore(job["config"])
+        if job.get("connect"):
+            pipes.send("report", **try_sink(*pump, lambda: pipes.state("starting")))
+        else:
+            pipes.send("report", problems=find_problems(*pump))
         return STOPPED
     return Worker(job, pipes).run()
 

@@ -60,6 +60,7 @@ def _room(folder: Path, growth: int) -> Fact:
     free = place.free_bytes(folder)
     text = f"the disk of {folder} has {free / _MIB:,.0f} MiB free"
     if free < growth + place.RESERVE:
-        cap = f"the buffer may still grow by {growth / _MIB:,.0f} MiB: make room, or lower its cap (`pumpkit buffer limit`)"
+        hint = "make room, or lower its cap with `pumpkit buffer limit`"
+        cap = f"the buffer may still grow by {growth / _MIB:,.0f} MiB: {hint}"
         return Fact("warning", f"{text}, and {cap}")
     return Fact("good", text)
