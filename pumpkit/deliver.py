@@ -79,9 +79,10 @@ class Memory:
 
 @attrs.frozen
 class Policy:
-    """How a pump wants its batches delivered, and the two things that deliver asks of its surroundings.
+    """How a pump wants its batches delivered, and the three things that deliver asks of its surroundings.
 
-    `pause(seconds, reason)` sleeps, or raises to leave; `accepted(numbers)` is told what the sink has taken.
+    `pause(seconds, reason)` sleeps, or raises to leave; `accepted(numbers)` is told what the sink has taken; `hold()`
+    is called before each write, and raises if these records are no longer this pump's to write.
     """
 
     batch_records: int
@@ -90,6 +91,7 @@ class Policy:
     ordered: bool
     pause: Callable[[float, str], None]
     accepted: Callable[[Sequence[int]], None]
+    hold: Callable[[], None] = lambda: None
     random: Callable[[], float] = random.random
 
 
@@ -99,7 +101,7 @@ def deliver(
     """Write all records, in batches of at most `batch_records`; return what became of each.
 
     `failures` are writes of these very records that killed a worker, oldest first. Raises ConfigError when the sink
-    cannot work as configured or refuses everything; whatever `policy.pause` raises passes through.
+    cannot work as configured or refuses everything; whatever `policy.pause` and `policy.hold` raise passes through.
     """
     run = _Run(write, policy, memory)
     deaths = [] if policy.ordered else list(failures)  # an ordered sink's batch is never taken apart
@@ -220,6 +222,7 @@ class _Run:
 
     def _call(self, part: list[int]) -> tuple[list[int], Exception | SystemExit | None]:
         """Write once. Return what is left to write of a known verdict, or the error of an unknown one."""
+        self.policy.hold()
         try:
             self.write(part)
         except PartialWrite as verdict:

@@ -75,6 +75,7 @@ class Pump:
             ordered=sink.ordered,
             pause=watcher.pause,
             accepted=self._accepted,
+            hold=lambda: self.patiently(self.cursor.hold),
         )
         self.trouble = list(trouble)
         self.batch = Batch(0)
@@ -126,7 +127,7 @@ class Pump:
 
         trouble = [one for one in self.trouble if one.stage == stage]
         deaths = failures((attrs.evolve(one, accepted=n) for n, one in enumerate(trouble)), batch, batch.live)
-        policy = attrs.evolve(self.policy, ordered=False, accepted=lambda numbers: None)
+        policy = attrs.evolve(self.policy, ordered=False, accepted=lambda numbers: None, hold=lambda: None)
         outcome = deliver(batch.live, write, policy, Memory(accepted=len(trouble)), deaths)
         if outcome.held:  # a step raises nothing that a plugin raised in it: these must not pass for delivered
             raise RuntimeError(f"{stage} failed for {len(outcome.held)} records")

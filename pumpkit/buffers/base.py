@@ -163,6 +163,12 @@ class Cursor(Protocol):
         Raises ValueError unless `through` was handed out and `counts` account for every record up to it.
         """
 
+    def hold(self) -> None:
+        """Make sure that this cursor still holds what it has in hand, asking if its lease may have lapsed meanwhile.
+
+        To be called before each write. Raises Fenced if somebody else has taken over.
+        """
+
     def accept(self, parts: Sequence[Part]) -> None:
         """Remember parts of the fetch in hand that the sink has taken, until a commit passes them."""
 
@@ -279,6 +285,9 @@ class Buffer(Protocol):
 
         A buffer that cannot be shared knows of the living one only.
         """
+
+    def warnings(self) -> list[str]:
+        """Return what its keeper should know of the place it is in, a sentence each, for the runner's log."""
 
     def parts(self) -> "Sequence[Buffer]":
         """Return the logs that this buffer is made of, itself if it is one. A producer's frames are all in one."""

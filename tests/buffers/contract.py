@@ -928,6 +928,7 @@ input()
         for use in (
             lambda: cursor.fetch(1, PLENTY),
             lambda: cursor.commit(only.position, Counts(3)),
+            lambda: cursor.hold(),
             lambda: cursor.accept([]),
             lambda: cursor.skip(only.position),
             lambda: cursor.resolve([], [], []),

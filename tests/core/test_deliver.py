@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pumpkit.deliver import Failure, Memory, Outcome, Policy, deliver
-from pumpkit.errors import ConfigError, PartialWrite, RefusesEverything, Unavailable
+from pumpkit.errors import ConfigError, Fenced, PartialWrite, RefusesEverything, Unavailable
 
 
 class Sink:
@@ -299,3 +299,17 @@ def test_a_worker_that_dies_in_writes_finds_its_poison(seed, poison):
     assert {record.number for record in dead} == poison
     assert sorted(stored) == [n for n in range(120) if n not in poison]
     assert all(record.kind == "crash" for record in dead)
+
+
+def test_nothing_is_written_that_is_no_longer_ours():
+    """`hold` is asked before each write; what it raises passes through, and the sink is not called."""
+    sink, asked = Sink(), []
+
+    def hold():
+        asked.append(sink.calls)
+        if len(asked) == 2:
+            raise Fenced("somebody else has it")
+
+    with pytest.raises(Fenced):
+        deliver([1, 2, 3, 4], sink.write, sink.policy(batch_records=2, hold=hold), Memory())
+    assert (asked, sink.stored) == ([0, 1], [1, 2])

@@ -89,7 +89,9 @@ class SqliteBuffer:
     def cursor(self, pump: str, start: Start = "oldest", *, share: str | None = None) -> SqliteCursor:
         """See `base.Buffer.cursor`."""
         if share is not None:
-            raise BufferConfigError(f"{self._file} is read by one worker for each pump; sharing needs a redis:// buffer")
+            raise BufferConfigError(
+                f"{self._file} is read by one worker for each pump; sharing needs a redis:// buffer"
+            )
         file = self._new_pump(pump)
         self._reserve.ease()
         lock = FileLock.take(file.lock, holder={})
@@ -225,6 +227,10 @@ class SqliteBuffer:
         """See `base.Buffer.runners`."""
         living = self.runner()
         return [] if living is None else [{**living, "slot": "", "alive": "yes"}]
+
+    def warnings(self) -> list[str]:
+        """See `base.Buffer.warnings`. What is wrong with a place refuses the buffer."""
+        return []
 
     def parts(self) -> "list[SqliteBuffer]":
         """See `base.Buffer.parts`."""

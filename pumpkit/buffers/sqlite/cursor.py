@@ -62,6 +62,10 @@ class SqliteCursor:
         self._file.commit(through, counts, 0, dead)
         self._pass(through)
 
+    def hold(self) -> None:
+        """See `base.Cursor.hold`. The kernel keeps the lock for as long as the process lives."""
+        self._check()
+
     def accept(self, parts: Sequence[Part]) -> None:
         """See `base.Cursor.accept`."""
         self._check()
