@@ -91,6 +91,10 @@ class BufferBusy(BufferUnavailable):
     """Somebody else holds the runner's or the pump's lock."""
 
 
+class Unconfirmed(BufferUnavailable):
+    """The buffer has the frames, but not yet as safely as `confirm` asks: repeat them, which stores nothing twice."""
+
+
 class Fenced(BufferError):
     """Somebody else has taken over what this cursor had in hand: let go of it, and open the cursor anew."""
 

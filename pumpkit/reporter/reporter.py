@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 
 from pumpkit.reporter import process
 from pumpkit.reporter.outbox import Outbox
-from pumpkit.reporter.settings import Log, Overflow, Settings
+from pumpkit.reporter.settings import Confirm, Log, Overflow, Settings
 from pumpkit.values import MAX_RECORD
 
 log = logging.getLogger("pumpkit.reporter")
@@ -26,7 +26,8 @@ class ReporterStats(NamedTuple):
 
     `producer` is what its records are numbered under (32 hex digits), None before the first frame. `sent`, `pending`
     and `drops` (by cause: full, unpackable, too-large, unsent) count records since then. `frames` and `frame_bytes` are
-    packed and not confirmed; `trouble` is why the buffer does not take them.
+    packed and not confirmed; `trouble` is why the buffer does not take them. `resent` counts records that the buffer
+    had confirmed and then forgotten, each time they became `pending` again.
     """
 
     producer: str | None
@@ -36,6 +37,7 @@ class ReporterStats(NamedTuple):
     frames: int
     frame_bytes: int
     trouble: str | None
+    resent: int
 
 
 class Reporter:
@@ -60,6 +62,11 @@ class Reporter:
     exit_timeout: seconds that the end of the program, or `close`, may take to send what waits.
     copy: True copies each record (one level deep) when it is handed over, for callers who change it afterwards.
     common: fields of every record, such as host and version; a record's own fields win.
+    confirm: when a record counts as sent: once the buffer has it ("stored"), has it on its disk ("synced"), or on its
+        replicas too ("replicated"). Until then it stays in memory and is sent again.
+    resend_window: seconds for which records are kept after they were sent, where the buffer may forget what it has
+        confirmed (a Redis that fails over); those it has forgotten are sent again. 0 keeps nothing.
+    resend_bytes: bytes of frames kept so, at most. They count as part of `buffer_bytes`, and never take more than half.
 
     The thread and the connection are started by the first record of a process, so a reporter may be made in a master
     that forks. Raises ValueError for a wrong argument.
@@ -82,6 +89,9 @@ class Reporter:
         exit_timeout: float = 2.0,
         copy: bool = False,
         common: Mapping[str, Any] | None = None,
+        confirm: Confirm = "stored",
+        resend_window: float = 10.0,
+        resend_bytes: int = 16 << 20,
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name != "self"}
         self._redirect: Callable[[Outbox], None] | None = None
@@ -138,6 +148,7 @@ class Reporter:
             frames=len(sender.pending),
             frame_bytes=sender.pending_bytes,
             trouble=sender.trouble,
+            resent=sender.resent,
         )
 
     def renew(self) -> None:

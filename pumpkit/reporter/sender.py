@@ -1,7 +1,8 @@
 """From frames to the buffer: what sends, repeats, backs off and says so. Used by one thread at a time, starts none.
 
 One append is in flight, and the same bytes are repeated until it is answered: the buffer knows what it has, so a
-lost answer doubles nothing.
+lost answer doubles nothing. Confirmed frames stay in a window for a while if the buffer may forget them; what it then
+misses is pending again.
 """
 
 import logging
@@ -11,12 +12,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pumpkit.errors import BufferConfigError, BufferFull, BufferUnavailable
+from pumpkit.errors import BufferConfigError, BufferFull, BufferUnavailable, Unconfirmed
 from pumpkit.frames import MAX_RECORDS
 from pumpkit.reporter import process
 from pumpkit.reporter.framer import SLICE, Frame, Framer, best_codec
 from pumpkit.reporter.reentrant import Tally
 from pumpkit.reporter.settings import Log, Settings
+from pumpkit.reporter.window import Window
 
 if TYPE_CHECKING:
     from pumpkit.buffers.base import Gap
@@ -36,6 +38,9 @@ _IDLE = 0.05
 _FIRST_RETRY = 0.1
 _LONGEST_RETRY = 5.0
 _CONFIG_RETRY = 30.0
+
+#: Seconds without an answer after which the buffer is asked whether it still has what is in the window.
+_ASK = 1.0
 
 #: Failures in a row after which the connection is made anew.
 _RECONNECT_AFTER = 3
@@ -64,6 +69,9 @@ class Sender:
         #: Frames that were packed and not confirmed, oldest first.
         self.pending: deque[Frame] = deque()
         self.pending_bytes = 0
+        #: Frames that were confirmed and may have to be sent again, and how many records were.
+        self.window = Window(settings.resend_window, min(settings.resend_bytes, settings.buffer_bytes // 2))
+        self.resent = 0
         #: Why the buffer does not take frames now; None while it does.
         self.trouble: str | None = None
         #: Whether an append is in flight.
@@ -80,6 +88,7 @@ class Sender:
         self._kind = ""
         self._down_since = 0.0
         self._retry_at = clock()
+        self._ask_at = 0.0
         self._accept_gap = False
         self._dropped = 0
         self._drops_until: float | None = None
@@ -98,7 +107,10 @@ class Sender:
 
     @property
     def settled(self) -> int:
-        """How many of the taken records are confirmed or rejected. They settle in order."""
+        """How many of the taken records are confirmed or rejected. They settle in order.
+
+        It goes back when the buffer turns out to have forgotten some.
+        """
         return self.confirmed + (sum(self._framer.rejected.values()) if self._framer else 0)
 
     @property
@@ -129,6 +141,8 @@ class Sender:
         self._pack(now, hurry)
         if self.pending and now >= self._retry_at:
             self._append(timeout)
+        elif self.window and not self.pending and not hurry and now >= max(self._ask_at, self._retry_at):
+            self._ask(timeout)
         self._watch_drops(now)
         return self._pause(self.taken - before)
 
@@ -137,11 +151,18 @@ class Sender:
         self._retry_at = self._clock()
 
     def finish(self, timeout: float) -> None:
-        """Tell the buffer of drops it does not know of, with a frame without records; then disconnect."""
+        """Tell the buffer of drops it does not know of, with a frame without records; then disconnect.
+
+        If the answer is that it has forgotten something, that is sent again, for as long as `timeout` (seconds) allows.
+        """
         framer = self._framer
         if not self.pending and self.drops() != (framer.told if framer else {}):
+            deadline = self._clock() + timeout
             self._add(self._ready().drops_frame(self.drops()))
             self._append(timeout)
+            while self.pending and self.trouble is None and (left := deadline - self._clock()) > 0:
+                self._append(left)
+        self.window.clear()
         self._disconnect()
 
     def _ready(self) -> Framer:
@@ -173,7 +194,7 @@ class Sender:
 
     @property
     def _room(self) -> bool:
-        return self.pending_bytes < self._settings.buffer_bytes
+        return self.pending_bytes + self.window.size < self._settings.buffer_bytes
 
     def _add(self, frame: Frame) -> None:
         self._added = self._clock()
@@ -181,6 +202,7 @@ class Sender:
         self.pending_bytes += len(frame.data)
 
     def _append(self, timeout: float) -> None:
+        """Send what is pending, some frames at a time."""
         frames: list[Frame] = []
         size = 0
         for frame in self.pending:
@@ -188,34 +210,67 @@ class Sender:
             if frames and (len(frames) == _APPEND_FRAMES or size > _APPEND_BYTES):
                 break
             frames.append(frame)
-        self.asking = True
-        try:
-            if self._log is None:
-                self._log = self._open_log()
-            data = [frame.data for frame in frames]
-            gap = self._log.append(data, accept_gap=self._accept_gap, timeout=timeout)
-        except Exception as error:  # whatever a driver raises, the frames are kept and repeated
-            self._failed(error)
-        else:
-            self._answered(frames, gap)
-        finally:
-            self.asking = False
-
-    def _answered(self, frames: list[Frame], gap: "Gap | None") -> None:
-        self._accept_gap = gap is not None
-        if gap is not None:  # the oldest frame held was sent, so what the buffer misses is gone: go on without
-            missing = frames[0].first - gap.next_seq
-            log.error("the buffer has lost %d records that it had confirmed; was it recreated?", missing)
+        if not self._send(frames, timeout):
             return
         for frame in frames:
             self.pending.popleft()
             self.pending_bytes -= len(frame.data)
             self.confirmed += frame.total
+        if self._log is not None and self._log.may_forget:
+            self.window.keep(frames, self._clock())
+
+    def _ask(self, timeout: float) -> None:
+        """Ask the buffer whether it still has what is in the window, by a frame without records."""
+        drops = self.drops()
+        framer = self._ready()
+        if drops == framer.told:  # else a frame that tells of them, and must not be lost, will soon ask as well
+            self._send([framer.drops_frame(drops)], timeout)
+
+    def _send(self, frames: list[Frame], timeout: float) -> bool:
+        """Append frames; return whether the buffer has them now. Raises nothing."""
+        self.asking = True
+        try:
+            if self._log is None:
+                self._log = self._open_log()
+            gap = self._log.append(
+                [frame.data for frame in frames],
+                accept_gap=self._accept_gap,
+                timeout=timeout,
+                confirm=self._settings.confirm,
+            )
+        except Exception as error:  # whatever a driver raises, the frames are kept and repeated
+            self._failed(error)
+            return False
+        finally:
+            self.asking = False
+        self._accept_gap = False
+        if gap is not None:
+            self._fill(gap, frames[0])
+            return False
+        now = self._clock()
         if self.trouble is not None:
-            log.warning("the buffer takes records again, after %.1f s", self._clock() - self._down_since)
+            log.warning("the buffer takes records again, after %.1f s", now - self._down_since)
         self.trouble = None
         self._failures = 0
-        self._retry_at = self._clock()
+        self._retry_at = now
+        self._ask_at = now + _ASK
+        self.window.expire(now)
+        return True
+
+    def _fill(self, gap: "Gap", sent: Frame) -> None:
+        """Make the frames pending again that the buffer has forgotten; go on without those that are gone."""
+        back = self.window.take_back(gap.next_seq)
+        self.pending.extendleft(reversed(back))
+        self.pending_bytes += sum(len(frame.data) for frame in back)
+        again = sum(frame.total for frame in back)
+        self.confirmed -= again
+        self.resent += again
+        if back:
+            log.warning("the buffer has forgotten records that it had confirmed: sending %d of them again", again)
+        missing = (back[0] if back else sent).first - gap.next_seq
+        self._accept_gap = missing > 0 or not back
+        if self._accept_gap:
+            log.error("the buffer has lost %d records that it had confirmed; was it recreated?", missing)
 
     def _failed(self, error: Exception) -> None:
         now = self._clock()
@@ -281,6 +336,8 @@ def _trouble(error: Exception) -> str:
             return "the buffer cannot work as configured"
         case BufferFull():
             return "the buffer is full"
+        case Unconfirmed():
+            return "the buffer does not confirm"
         case BufferUnavailable():
             return "the buffer is away"
     return f"the buffer raised {type(error).__name__}"

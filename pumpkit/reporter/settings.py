@@ -4,7 +4,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypedDict, get_args
 
 import msgpack
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Overflow = Literal["drop-newest", "drop-oldest", "block"]
 
+#: The same as in `pumpkit.buffers.base`, which an application does not load before it sends something.
+Confirm = Literal["stored", "synced", "replicated"]
+
 #: Bytes that the fields common to every record may take in the header of a frame; the rest of it is left to drops.
 MAX_COMMON_BYTES = 60 << 10
 
@@ -24,8 +27,12 @@ MAX_COMMON_BYTES = 60 << 10
 class Log(Protocol):
     """What a reporter needs of a buffer; see `pumpkit.buffers.base.Buffer`."""
 
-    def append(self, frames: list[bytes], *, accept_gap: bool = False, timeout: float = 5.0) -> "Gap | None":
-        """Store frames of one producer; durable on return."""
+    may_forget: ClassVar[bool]
+
+    def append(
+        self, frames: list[bytes], *, accept_gap: bool = False, timeout: float = 5.0, confirm: Confirm = "stored"
+    ) -> "Gap | None":
+        """Store frames of one producer; on return they are as safe as `confirm` asks."""
 
     def close(self) -> None:
         """Close connections."""
@@ -48,6 +55,9 @@ class Options(TypedDict, total=False):
     exit_timeout: float
     copy: bool
     common: Mapping[str, Any] | None
+    confirm: Confirm
+    resend_window: float
+    resend_bytes: int
 
 
 class Settings(NamedTuple):
@@ -67,6 +77,9 @@ class Settings(NamedTuple):
     exit_timeout: float = 2.0
     copy: bool = False
     common: Mapping[str, Any] | None = None
+    confirm: Confirm = "stored"
+    resend_window: float = 10.0
+    resend_bytes: int = 16 << 20
 
     def checked(self) -> "Settings":
         """Return the settings as they will be used. Raises ValueError naming the argument and what it may be."""
@@ -74,13 +87,15 @@ class Settings(NamedTuple):
             _check(name, getattr(self, name), isinstance(getattr(self, name), bool), "True or False")
         for name in ("records_buffer_size", "buffer_bytes", "pool_size", "max_record_bytes"):
             _check(name, getattr(self, name), _is_int(getattr(self, name), 1), "a whole number, 1 or more")
-        for name in ("flush_interval", "block_timeout", "exit_timeout"):
+        _check("resend_bytes", self.resend_bytes, _is_int(self.resend_bytes, 0), "a whole number, 0 or more")
+        for name in ("flush_interval", "block_timeout", "exit_timeout", "resend_window"):
             _check(name, getattr(self, name), _is_seconds(getattr(self, name)), "seconds, 0 or more")
         good = self.buffer is None or (isinstance(self.buffer, str) and ":" in self.buffer) or _is_log(self.buffer)
         _check("buffer", self.buffer, good, "a URL such as 'sqlite:////var/lib/app/buffer.db', a Buffer, or None")
         good = isinstance(self.source, str) and len(self.source) <= MAX_SOURCE and self.source.isprintable()
         _check("source", self.source, good, f"a name of up to {MAX_SOURCE} printable characters")
         _check("overflow", self.overflow, self.overflow in get_args(Overflow), f"one of {get_args(Overflow)}")
+        _check("confirm", self.confirm, self.confirm in get_args(Confirm), f"one of {get_args(Confirm)}")
         _check("max_record_bytes", self.max_record_bytes, self.max_record_bytes <= MAX_RECORD, f"at most {MAX_RECORD}")
         if self.pool_size > 1:
             warnings.warn(
@@ -106,7 +121,8 @@ def _is_seconds(value: object) -> bool:
 
 
 def _is_log(value: object) -> bool:
-    return callable(getattr(value, "append", None)) and callable(getattr(value, "close", None))
+    methods = (getattr(value, name, None) for name in ("append", "close"))
+    return all(map(callable, methods)) and hasattr(value, "may_forget")
 
 
 def _absolute(url: str) -> str:

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import pytest
@@ -38,6 +38,8 @@ class FakeLog:
     A fault is an error to raise before anything is stored, or ("lost", error) to store and raise all the same.
     """
 
+    may_forget: ClassVar = False
+
     stored: list[bytes] = attrs.field(factory=list)
     next_seq: dict[bytes, int] = attrs.field(factory=dict)
     drops: dict[bytes, dict[str, int]] = attrs.field(factory=dict)
@@ -48,10 +50,14 @@ class FakeLog:
     closed: int = 0
     gate: threading.Event | None = None
     pause: float = 0.0
+    confirms: set[str] = attrs.field(factory=set)
 
-    def append(self, frames_: list[bytes], *, accept_gap: bool = False, timeout: float = 5.0) -> Gap | None:
+    def append(
+        self, frames_: list[bytes], *, accept_gap: bool = False, timeout: float = 5.0, confirm: str = "stored"
+    ) -> Gap | None:
         """Store frames as a buffer does, unless a fault is due."""
         self.calls.append(list(frames_))
+        self.confirms.add(confirm)
         if self.gate is not None:
             self.gate.wait(PATIENCE)
         time.sleep(self.pause)
@@ -70,15 +76,25 @@ class FakeLog:
             header = frames.read_header(frame)
             expected = self.next_seq.get(header.producer, 0)
             self.drops[header.producer] = header.drops
-            if header.total == 0 or header.first < expected:
+            if header.first < expected:
                 continue
             if header.first > expected:
                 if not accept_gap:
                     return Gap(expected)
                 self.lost += header.first - expected
-            self.stored.append(frame)
-            self.next_seq[header.producer] = header.next_seq
+                self.next_seq[header.producer] = header.first
+            if header.total:
+                self.stored.append(frame)
+                self.next_seq[header.producer] = header.next_seq
         return None
+
+    def go_back(self, frames_: int) -> None:
+        """Be as it was when it had this many frames, or this many fewer if negative: a fail-over does that."""
+        del self.stored[frames_:]
+        self.next_seq.clear()
+        for frame in self.stored:
+            header = frames.read_header(frame)
+            self.next_seq[header.producer] = header.next_seq
 
     def records(self) -> list[dict[str, Any]]:
         """Return every record stored, in order."""
@@ -100,6 +116,18 @@ class FakeLog:
     def close(self) -> None:
         """Count how often it was closed."""
         self.closed += 1
+
+
+class ForgetfulLog(FakeLog):
+    """A log in memory that may go back in time, so that reporters keep what they sent for a while."""
+
+    may_forget: ClassVar = True
+
+
+@pytest.fixture(scope="session")
+def forgetful_log() -> type[ForgetfulLog]:
+    """Return the class of logs in memory that may forget what they confirmed."""
+    return ForgetfulLog
 
 
 @pytest.fixture(scope="session")
