@@ -11,7 +11,7 @@ from pumpkit.config import document, scalars
 from pumpkit.config.filters import read_filters
 from pumpkit.config.interpolate import fill
 from pumpkit.config.model import BufferConfig, Config, Filters, PumpConfig
-from pumpkit.config.problems import ConfigInvalid, Problem, Refused, Where, join, locate
+from pumpkit.config.problems import ConfigInvalid, Finding, Problem, Refused, Where, join, locate
 from pumpkit.config.structure import attrs_hook, converter
 from pumpkit.ids import is_pump_name
 
@@ -79,9 +79,19 @@ def _structured(values: Any, folder: Path) -> Config:
         raise Refused(*findings, *error.findings) from None
     if not findings and not config.enabled_pumps:
         findings.append(("pumps", f"no pump is enabled; set `enabled: true` in one, or {_ADD_ONE}"))
+    findings += _workers_without_a_share(config)
     if findings:
         raise Refused(*findings)
     return config
+
+
+def _workers_without_a_share(config: Config) -> list[Finding]:
+    """Refuse several workers of a pump where the log is a file."""
+    url = config.buffer.url or os.environ.get("PUMPKIT_BUFFER") or "sqlite:"
+    if not url.startswith("sqlite:"):
+        return []
+    text = "the embedded buffer is read by one worker for each pump; use redis:// or workers: 1"
+    return [(join(join("pumps", name), "workers"), text) for name, pump in config.pumps.items() if pump.workers > 1]
 
 
 def _refuse_other_files(values: Any) -> None:
@@ -105,7 +115,7 @@ def _converter(folder: Path) -> Converter:
     """Return a converter that knows the classes of the file beyond their keys."""
     made = converter(folder)
     whole_buffer = attrs_hook(BufferConfig, made, later=frozenset({"shards"}))
-    pump = attrs_hook(PumpConfig, made, frozenset({"workers"}), "the plugin's own settings go under meta")
+    pump = attrs_hook(PumpConfig, made, advice="the plugin's own settings go under meta")
 
     def buffer_hook(value: Any, _: Any) -> Any:
         if not isinstance(value, str):
@@ -115,7 +125,7 @@ def _converter(folder: Path) -> Converter:
         except Refused as error:
             raise Refused(*(("", text) for _, text in error.findings)) from None
 
-    made.register_structure_hook(Config, attrs_hook(Config, made, later=frozenset({"inputs", "slot"})))
+    made.register_structure_hook(Config, attrs_hook(Config, made, later=frozenset({"inputs"})))
     made.register_structure_hook(PumpConfig, pump)
     made.register_structure_hook(BufferConfig, buffer_hook)
     made.register_structure_hook(Filters, lambda value, _: read_filters(value))

@@ -4,6 +4,8 @@ A class here is one mapping of the file; keys are written in kebab-case (`purge-
 Lists and maps inside are plain, so that a pump's settings travel to its worker as JSON.
 """
 
+import re
+import socket
 from pathlib import Path
 from typing import Any, Literal
 
@@ -83,6 +85,12 @@ class PumpConfig:
         about="This many records rejected in a row, without one accepted, stop the pump: a setting is wrong.",
         validator=rules.between(1, 1_000_000_000),
     )
+    workers: int = key(
+        1,
+        about="How many processes share the work of this pump on this machine; a sink that keeps an order has one, and"
+        " so has every pump of a buffer in a file.",
+        validator=rules.between(1, 32),
+    )
     start: Literal["oldest", "newest"] = key(
         "oldest", about="Where a new pump begins: at the oldest record in the log, or only at what comes next."
     )
@@ -142,6 +150,11 @@ class Config:
     shutdown_grace: Seconds | None = key(
         None, about="How long a stop waits for batches in hand. Default: the largest timeout and 2 s, at least 8 s."
     )
+    slot: str | None = key(
+        None,
+        about="The name of this runner among those of one buffer, the same after each restart. Default: the host name.",
+        validator=rules.slot_name,
+    )
     log: LogConfig = key(about="What the runner writes to stderr.", factory=LogConfig)
     pumps: dict[str, PumpConfig] = key(about="The pumps, by name (`[a-z0-9][a-z0-9_.-]{0,62}`).", factory=dict)
     #: Line of every key path in the file (`pumps.audit.meta.csv-dir` -> 12), for messages.
@@ -151,6 +164,11 @@ class Config:
     def folder(self) -> Path:
         """The folder that relative paths in the file start from, absolute."""
         return self.file.parent.absolute()
+
+    @property
+    def runner_slot(self) -> str:
+        """The slot, also where it is the host name."""
+        return self.slot or re.sub(r"[^a-zA-Z0-9._-]", "-", socket.gethostname())[:63]
 
     @property
     def enabled_pumps(self) -> dict[str, PumpConfig]:

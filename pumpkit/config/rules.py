@@ -65,6 +65,12 @@ def buffer_url(owner: Any, attribute: "Attribute", value: str | None) -> None:
         raise ValueError("`~` is not expanded here, write sqlite:///${HOME}/buffer.db")
 
 
+def slot_name(owner: Any, attribute: "Attribute", value: str | None) -> None:
+    """A short name, or None."""
+    if value is not None and not re.fullmatch(r"[a-zA-Z0-9._-]{1,63}", value):
+        raise ValueError("must be 1 to 63 letters, digits, `.`, `_` or `-`, such as the name of this machine")
+
+
 def some_field(owner: Any, attribute: "Attribute", value: list[str] | None) -> None:
     """The list of the only fields is not empty."""
     if value == []:

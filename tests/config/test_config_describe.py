@@ -104,11 +104,11 @@ def test_the_reference_covers_every_key_of_the_design():
     """At the top and in a pump."""
     assert [setting.key for setting in describe(Config)] == [
         "buffer", "buffer.url", "buffer.max-bytes", "purge-delay", "health-check-address", "health-check-path",
-        "omit-detailed-recording", "detail-fields", "shutdown-grace", "log", "log.level", "log.format", "pumps",
+        "omit-detailed-recording", "detail-fields", "shutdown-grace", "slot", "log", "log.level", "log.format", "pumps",
         *(f"pumps.NAME.{name}" for name in (
             "type", "enabled", "required", "sources", "filters", "filters.include", "filters.exclude",
             "omit-detailed-recording", "detail-fields", "fields", "rename-fields", "add-fields", "timeout",
-            "batch-records", "batch-bytes", "max-attempts", "reject-limit", "start", "meta",
+            "batch-records", "batch-bytes", "max-attempts", "reject-limit", "workers", "start", "meta",
         )),
     ]  # fmt: skip
 

@@ -235,3 +235,20 @@ def test_a_pumps_meta_does_not_show_in_its_repr(config_of):
     """Nor does the buffer's URL: both may hold secrets."""
     config = config_of("buffer: redis://:hunter2@h/\npumps: {a: {meta: {password: hunter2}}}")
     assert "hunter2" not in repr(config)
+
+
+def test_the_slot_is_the_host_by_default(config_of, monkeypatch):
+    """A name of its own stays; a host name becomes a valid one."""
+    assert config_of("slot: east-1\n" + PUMP).runner_slot == "east-1"
+    monkeypatch.setattr("socket.gethostname", lambda: "größe.example" + "x" * 60)
+    assert config_of(PUMP).runner_slot == ("gr--e.example" + "x" * 60)[:63]
+
+
+def test_several_workers_need_a_buffer_that_can_be_shared(config_of, monkeypatch):
+    """The file's URL or the environment's says where the log is; elsewhere than in a file several may share."""
+    pump = "pumps: {csv: {workers: 2}}\n"
+    assert config_of("buffer: redis://localhost\n" + pump).pumps["csv"].workers == 2
+    monkeypatch.setenv("PUMPKIT_BUFFER", "redis://localhost")
+    assert config_of(pump).pumps["csv"].workers == 2
+    with pytest.raises(ConfigInvalid, match="is read by one worker for each pump"):
+        config_of("buffer: sqlite:///b.db\n" + pump)

@@ -85,14 +85,19 @@ pumps:
             "pumps:\n  csv: {enabled: false}\n",
             f"pumpkit.yaml:1: pumps: no pump is enabled; set `enabled: true` in one, or {ADD_ONE}",
         ),
-        ("slot: a\n" + PUMPS, "pumpkit.yaml:1: slot: this version of pumpkit does not support this key yet; remove it"),
+        (
+            "slot: my runner\n" + PUMPS,
+            "pumpkit.yaml:1: slot: must be 1 to 63 letters, digits, `.`, `_` or `-`, such as the name of this machine",
+        ),
+        ("pumps: {csv: {workers: 33}}\n", "pumpkit.yaml:1: pumps.csv.workers: must be from 1 to 32, not 33"),
         (
             "buffer: {shards: 2}\n" + PUMPS,
             "pumpkit.yaml:1: buffer.shards: this version of pumpkit does not support this key yet; remove it",
         ),
         (
             "pumps: {csv: {workers: 2}}\n",
-            "pumpkit.yaml:1: pumps.csv.workers: this version of pumpkit does not support this key yet; remove it",
+            "pumpkit.yaml:1: pumps.csv.workers: the embedded buffer is read by one worker for each pump; use redis:// or"
+            " workers: 1",
         ),
         ("pumps: {csv: {}}\npump: 1\n", "pumpkit.yaml:2: pump: unknown key; did you mean pumps?"),
         (
@@ -112,7 +117,7 @@ pumps:
         (
             "buffer: sqlite:///x.db\nredis: {}\n" + PUMPS,
             "pumpkit.yaml:2: redis: unknown key; known here are: buffer, purge-delay, health-check-address,"
-            " health-check-path, omit-detailed-recording, detail-fields, shutdown-grace, log, pumps",
+            " health-check-path, omit-detailed-recording, detail-fields, shutdown-grace, slot, log, pumps",
         ),
     ],
 )
