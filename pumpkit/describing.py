@@ -75,10 +75,7 @@ def _open(config: PumpConfig, meta: Meta) -> tuple[plugins.Sink | None, list[dic
 
 def _connect(sink: plugins.Sink) -> tuple[str, str]:
     try:
-        try:
-            sink.init()
-        finally:
-            sink.close()
+        sink.init()
     except Unavailable as error:
         return "away", str(error)
     except (ConnectionError, TimeoutError) as error:
@@ -86,6 +83,10 @@ def _connect(sink: plugins.Sink) -> tuple[str, str]:
     except ConfigError as error:
         return "misconfigured", str(error)
     except (Exception, SystemExit) as error:
-        traceback.print_exc()
-        return "broken", f"{type(error).__name__}: {error}"
+        return "broken", f"`init`: {type(error).__name__}: {error}"
+    finally:
+        try:
+            sink.close()
+        except (Exception, SystemExit):  # as in a worker, where everything it wrote is committed by then
+            traceback.print_exc()
     return "good", ""
