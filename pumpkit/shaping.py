@@ -1,8 +1,10 @@
 """Which records a pump wants and how they look to its sink, compiled once from its configuration.
 
-Order: filters, omit-detail, `fields` (by original names), rename, add.
+Order: filters, base64, omit-detail, the size of detail, `ignore-fields` and `fields` (by original names), rename, add.
 """
 
+import base64
+import contextlib
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
@@ -61,8 +63,14 @@ class _Exactly:
 def shortener(config: PumpConfig, omit_detail: Shorten | None) -> Shorten | None:
     """Return how a record looks to the sink, or None if it stays as it is. `omit_detail` is the plugin's own way."""
     steps: list[Shorten] = []
+    if config.decode_base64:
+        steps.append(_decoded(config.decode_base64))
     if config.omit_detailed_recording:
         steps.append(omit_detail or _blank(config.detail_fields))
+    if config.max_detail_bytes is not None:
+        steps.append(_cut(config.detail_fields, config.max_detail_bytes))
+    if config.ignore_fields:
+        steps.append(_without(frozenset(config.ignore_fields)))
     if config.fields is not None:
         steps.append(_only(config.fields))
     if config.rename_fields:
@@ -89,6 +97,55 @@ def _blank(fields: Sequence[str]) -> Shorten:
         return record
 
     return blank
+
+
+def _decoded(fields: Sequence[str]) -> Shorten:
+    def decoded(record: Record) -> Record:
+        for field in fields:
+            if isinstance(value := record.get(field), str | bytes):
+                record[field] = _from_base64(value)
+        return record
+
+    return decoded
+
+
+def _from_base64(value: str | bytes) -> str | bytes:
+    """Return what a value encodes, as text if it is some; a value that is no base64 as it is."""
+    try:
+        data = base64.b64decode(value, validate=True)
+    except ValueError:  # binascii.Error is one, and so is what text that is not ASCII gives
+        return value
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
+
+
+def _cut(fields: Sequence[str], size: int) -> Shorten:
+    def cut(record: Record) -> Record:
+        for field in fields:
+            value = record.get(field)
+            if isinstance(value, bytes):
+                record[field] = value[:size]
+            elif isinstance(value, str) and len(value) * 4 > size:
+                data = value.encode("utf-8", "surrogatepass")
+                if len(data) > size:
+                    record[field] = _whole_characters(data[:size])
+        return record
+
+    return cut
+
+
+def _whole_characters(data: bytes) -> str:
+    """Return the text in the beginning of UTF-8 data, without a character that is cut."""
+    for end in range(len(data), max(len(data) - 4, 0), -1):
+        with contextlib.suppress(UnicodeDecodeError):
+            return data[:end].decode("utf-8", "surrogatepass")
+    return ""
+
+
+def _without(fields: frozenset[str]) -> Shorten:
+    return lambda record: {field: value for field, value in record.items() if field not in fields}
 
 
 def _only(fields: Sequence[str]) -> Shorten:

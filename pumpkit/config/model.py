@@ -55,6 +55,15 @@ class PumpConfig:
     detail_fields: list[str] = key(
         about="The fields that omit-detailed-recording blanks.", factory=lambda: list(DETAIL_FIELDS)
     )
+    max_detail_bytes: ByteSize | None = key(
+        None,
+        about="Cut the detail fields to so many bytes, where they are text or bytes. Default: they stay whole.",
+        validator=rules.between(1, 1 << 30, format_size),
+    )
+    decode_base64: list[str] = key(
+        about="Fields whose base64 text is decoded for this pump; what is none stays as it is.", factory=list
+    )
+    ignore_fields: list[str] = key(about="Fields that this pump's sink does not get.", factory=list)
     fields: list[str] | None = key(
         None,
         about="The only fields a sink gets, by their original names. Default: all of them.",

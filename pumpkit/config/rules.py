@@ -81,9 +81,12 @@ def one_name_each(owner: Any, attribute: "Attribute", value: dict[str, str]) -> 
     """No two fields end up under one name, and only fields that are kept get a new one."""
     findings = []
     kept: list[str] | None = owner.fields
+    ignored: list[str] = owner.ignore_fields
     taken: dict[str, str] = {field: field for field in kept or () if field not in value}
     for field, new in value.items():
-        if kept is not None and field not in kept:
+        if field in ignored:
+            findings.append((join("", field), "is in `ignore-fields`, so it is never there to be renamed; keep one"))
+        elif kept is not None and field not in kept:
             findings.append((join("", field), "is not in `fields`, so it is never there to be renamed; add it there"))
         elif new in taken:
             findings.append((join("", field), f"becomes {new}, as does {taken[new]}; give it another name"))

@@ -156,6 +156,69 @@ def test_added_fields_are_constants():
     assert look({"a": 1, "b": 2}, add_fields={"b": "const", "c": None}) == {"a": 1, "b": "const", "c": None}
 
 
+@pytest.mark.parametrize(
+    ("value", "decoded"),
+    [
+        ("R0VUIC8=", "GET /"),
+        (b"R0VUIC8=", "GET /"),
+        ("/w==", b"\xff"),  # no text
+        ("", ""),
+        ("no base64!", "no base64!"),
+        ("R0VUIC8", "R0VUIC8"),  # cut
+        ("é", "é"),
+        (7, 7),
+    ],
+)
+def test_base64_is_decoded(value, decoded):
+    """In the fields named, to text where it is some; what is no base64 stays."""
+    record = {"a": value, "b": "R0VUIC8="}
+    assert look(record, decode_base64=["a", "missing"]) == {"a": decoded, "b": "R0VUIC8="}
+
+
+@pytest.mark.parametrize(
+    ("value", "size", "cut"),
+    [
+        ("abcdef", 3, "abc"),
+        ("abc", 3, "abc"),
+        (b"\xff\xfe\xfd", 2, b"\xff\xfe"),
+        ("aé", 2, "a"),
+        ("é", 1, ""),
+        ("a😀", 4, "a"),
+        ("a😀b", 5, "a😀"),
+        ("\udc80x", 3, "\udc80"),
+        (12345, 2, 12345),
+        (["abc"], 1, ["abc"]),
+    ],
+)
+def test_detail_is_cut(value, size, cut):
+    """To so many bytes of UTF-8, and never within a character; other fields are not."""
+    record = {"policies": value, "other": "x" * 100}
+    assert look(record, max_detail_bytes=size) == {"policies": cut, "other": "x" * 100}
+
+
+@given(st.text(st.characters(exclude_categories=[])), st.integers(1, 20))
+def test_cut_text_is_the_longest_beginning_that_fits(text, size):
+    """Of any text, lone surrogates included."""
+    cut = look({"policies": text}, max_detail_bytes=size)["policies"]
+    assert text.startswith(cut)
+    assert len(cut.encode("utf-8", "surrogatepass")) <= size
+    if cut != text:
+        assert len(text[: len(cut) + 1].encode("utf-8", "surrogatepass")) > size
+
+
+def test_ignored_fields_are_left_out():
+    """Also where `fields` names them."""
+    record = {"a": 1, "b": 2, "c": 3}
+    assert look(record, ignore_fields=["b", "z"]) == {"a": 1, "c": 3}
+    assert look(record, ignore_fields=["b"], fields=["b", "a"]) == {"a": 1}
+
+
+def test_base64_is_decoded_before_detail_is_cut():
+    """So that what is cut is what can be read."""
+    look_of = look({"policies": "R0VUIC8="}, decode_base64=["policies"], max_detail_bytes=3)
+    assert look_of == {"policies": "GET"}
+
+
 def test_the_order_of_looks():
     """Omit detail, allow by original names, rename, add."""
     shown = look(
