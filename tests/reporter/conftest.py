@@ -18,6 +18,8 @@ import pytest
 from pumpkit import Reporter, frames
 from pumpkit.buffers import Gap, open_buffer
 from pumpkit.ids import record_ids
+from pumpkit.reporter.sender import Sender
+from pumpkit.reporter.settings import Settings
 
 #: Seconds that a test waits for something that normally takes milliseconds.
 PATIENCE = 30.0
@@ -51,6 +53,7 @@ class FakeLog:
     gate: threading.Event | None = None
     pause: float = 0.0
     confirms: set[str] = attrs.field(factory=set)
+    answers: int = 0  # which say that nothing is missing
 
     def append(
         self, frames_: list[bytes], *, accept_gap: bool = False, timeout: float = 5.0, confirm: str = "stored"
@@ -69,6 +72,7 @@ class FakeLog:
         answer = self._store(frames_, accept_gap)
         if fault is not None:
             raise fault[1]
+        self.answers += answer is None
         return answer
 
     def _store(self, frames_: list[bytes], accept_gap: bool) -> Gap | None:
@@ -87,14 +91,6 @@ class FakeLog:
                 self.stored.append(frame)
                 self.next_seq[header.producer] = header.next_seq
         return None
-
-    def go_back(self, frames_: int) -> None:
-        """Be as it was when it had this many frames, or this many fewer if negative: a fail-over does that."""
-        del self.stored[frames_:]
-        self.next_seq.clear()
-        for frame in self.stored:
-            header = frames.read_header(frame)
-            self.next_seq[header.producer] = header.next_seq
 
     def records(self) -> list[dict[str, Any]]:
         """Return every record stored, in order."""
@@ -123,11 +119,48 @@ class ForgetfulLog(FakeLog):
 
     may_forget: ClassVar = True
 
+    def go_back(self, frames_: int) -> None:
+        """Forget the last frames, as a fail-over does: be as it was before them."""
+        del self.stored[len(self.stored) - frames_ :]
+        self.next_seq.clear()
+        for frame in self.stored:
+            header = frames.read_header(frame)
+            self.next_seq[header.producer] = header.next_seq
 
-@pytest.fixture(scope="session")
-def forgetful_log() -> type[ForgetfulLog]:
-    """Return the class of logs in memory that may forget what they confirmed."""
-    return ForgetfulLog
+
+class Desk:
+    """A sender with its queue, its log and a clock that stands still."""
+
+    def __init__(self, log: Any, **options: Any) -> None:
+        self.log = log
+        self.now = 1000.0
+        self.opened = 0
+        self.queue: deque[Any] = deque()
+        self.sender = Sender(self.queue, Settings(**options).checked(), self.open, lambda: self.now)
+        self.recorded = 0
+
+    def open(self) -> Any:
+        """Connect to the log."""
+        self.opened += 1
+        return self.log
+
+    def record(self, number: int = 1) -> None:
+        """Record the next numbers."""
+        self.queue.extend({"n": n} for n in range(self.recorded, self.recorded + number))
+        self.recorded += number
+
+    def turn(self, after: float = 0.0, hurry: bool = False) -> float:
+        """Let time pass, then the thread has its turn."""
+        self.now += after
+        return self.sender.turn(hurry)
+
+    def until(self, condition: Callable[[], object]) -> float:
+        """Let the thread's turns come at their own pace; return the seconds it took."""
+        began = self.now
+        while not condition():
+            self.turn(max(self.turn(), 0.0001))
+            assert self.now - began < 3600
+        return self.now - began
 
 
 @pytest.fixture(scope="session")

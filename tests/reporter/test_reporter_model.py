@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from pumpkit.errors import BufferConfigError, BufferFull, BufferUnavailable
+from pumpkit.frames import read_header
 from pumpkit.reporter.sender import Sender
 from pumpkit.reporter.settings import Settings
+from tests.reporter.conftest import FakeLog, ForgetfulLog
 
 _ERRORS = [
     BufferUnavailable("away"),
@@ -21,17 +23,22 @@ _ERRORS = [
 _FAULTS = [*_ERRORS, *[("lost", error) for error in _ERRORS]]
 _BOUND = 50
 _BYTES = 2_000
+_WINDOW = 10.0
+_SETTINGS = hypothesis_settings(max_examples=200, stateful_step_count=30, deadline=None)
 
 
 class SenderMachine(RuleBasedStateMachine):
     """Records come, time passes, the log fails, loses answers, or is recreated empty."""
 
-    def __init__(self, make_log: Any) -> None:
+    make_log: type[FakeLog] = FakeLog
+
+    def __init__(self) -> None:
         super().__init__()
-        self.log = make_log()
+        self.log = self.make_log()
         self.now = 0.0
         self.queue: deque[Any] = deque()
         options = Settings(buffer=self.log, records_buffer_size=_BOUND, buffer_bytes=_BYTES, max_record_bytes=300)
+        options = options._replace(resend_window=_WINDOW)
         self.sender = Sender(self.queue, options.checked(), lambda: self.log, lambda: self.now)
         self.recorded = 0
         self.good: list[int] = []
@@ -67,14 +74,18 @@ class SenderMachine(RuleBasedStateMachine):
     def turn(self, seconds: float, hurry: bool) -> None:
         """Time passes and the thread has its turn."""
         self.now += seconds
-        assert self.sender.turn(hurry) >= 0
+        assert self.have_turn(hurry) >= 0
+
+    def have_turn(self, hurry: bool = False) -> float:
+        """Let the thread have its turn."""
+        return self.sender.turn(hurry)
 
     @precondition(lambda self: self.sender.trouble)
     @rule()
     def retry(self) -> None:
         """A flush asks for an attempt at once."""
         self.sender.retry_now()
-        self.sender.turn(True)
+        self.have_turn(True)
 
     @invariant()
     def ledger_balances(self) -> None:
@@ -94,12 +105,16 @@ class SenderMachine(RuleBasedStateMachine):
     @invariant()
     def memory_is_bounded(self) -> None:
         """Packing stops above the bound of bytes, so only one frame is over it."""
-        assert self.sender.pending_bytes <= _BYTES + max((len(frame.data) for frame in self.sender.pending), default=0)
+        largest = max((len(frame.data) for frame in self.sender.pending), default=0)
+        assert self.sender.pending_bytes + self.sender.window.size <= _BYTES + largest
         assert self.sender.pending_bytes == sum(len(frame.data) for frame in self.sender.pending)
 
     def teardown(self) -> None:
         """Once the log works again everything good arrives, and the log knows of every drop."""
         self.log.faults.clear()
+        self.now += 1.0
+        self.sender.retry_now()
+        self.sender.turn()  # asks, if there is a window
         for _ in range(1000):
             if self.sender.idle:
                 break
@@ -115,9 +130,49 @@ class SenderMachine(RuleBasedStateMachine):
             assert self.sender.confirmed == len(self.good)
 
 
-def test_no_record_is_lost_or_doubled_whatever_the_log_does(fake_log: Any) -> None:
+class WindowMachine(SenderMachine):
+    """The same with a log that goes back in time, as far as the window reaches."""
+
+    make_log = ForgetfulLog
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stored: dict[int, tuple[float, int]] = {}  # by first sequence: when a frame came first, and its bytes
+        self.answers = 0
+        self.answered = 0.0  # when the log last said that nothing is missing
+
+    def have_turn(self, hurry: bool = False) -> float:
+        """Take down what the log has, and when it answered."""
+        pause = super().have_turn(hurry)
+        for frame in self.log.stored:
+            self.stored.setdefault(read_header(frame).first, (self.now, len(frame)))
+        if self.log.answers != self.answers:
+            self.answers, self.answered = self.log.answers, self.now
+        return pause
+
+    @rule(data=st.data())
+    def go_back(self, data: st.DataObject) -> None:
+        """The log forgets some of its last frames; the window has to bring them back."""
+        self.log.go_back(data.draw(st.integers(0, self.covered())))
+
+    def covered(self) -> int:
+        """Return how many of the last frames the window reaches back."""
+        number = 0
+        for frame in reversed(self.log.stored):
+            first = read_header(frame).first
+            when = self.stored[first][0]
+            size = sum(size for other, (_, size) in self.stored.items() if other >= first)
+            if when + _WINDOW <= self.answered or size > _BYTES // 2:
+                break
+            number += 1
+        return number
+
+
+def test_no_record_is_lost_or_doubled_whatever_the_log_does() -> None:
     """Under any sequence of faults the ledger balances and every good record arrives once."""
-    run_state_machine_as_test(
-        lambda: SenderMachine(fake_log),
-        settings=hypothesis_settings(max_examples=200, stateful_step_count=30, deadline=None),
-    )
+    run_state_machine_as_test(SenderMachine, settings=_SETTINGS)
+
+
+def test_no_record_is_lost_or_doubled_if_the_log_forgets_what_the_window_covers() -> None:
+    """The same if the log may also be as it was some frames ago, again and again, while it fails in other ways too."""
+    run_state_machine_as_test(WindowMachine, settings=_SETTINGS)

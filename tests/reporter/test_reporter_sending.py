@@ -2,7 +2,6 @@
 
 import itertools
 from collections import UserDict, deque
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,38 +10,7 @@ from pumpkit import frames
 from pumpkit.errors import BufferConfigError, BufferFull, BufferUnavailable
 from pumpkit.reporter.sender import Sender
 from pumpkit.reporter.settings import Settings
-
-
-class Desk:
-    """A sender with its queue, its log and a clock that stands still."""
-
-    def __init__(self, log: Any, **options: Any) -> None:
-        self.log = log
-        self.now = 1000.0
-        self.opened = 0
-        self.queue: deque[Any] = deque()
-        self.sender = Sender(self.queue, Settings(**options).checked(), self.open, lambda: self.now)
-        self.recorded = 0
-
-    def open(self) -> Any:
-        self.opened += 1
-        return self.log
-
-    def record(self, number: int = 1) -> None:
-        self.queue.extend({"n": n} for n in range(self.recorded, self.recorded + number))
-        self.recorded += number
-
-    def turn(self, after: float = 0.0, hurry: bool = False) -> float:
-        self.now += after
-        return self.sender.turn(hurry)
-
-    def until(self, condition: Callable[[], object]) -> float:
-        """Let the thread's turns come at their own pace; return the seconds it took."""
-        began = self.now
-        while not condition():
-            self.turn(max(self.turn(), 0.0001))
-            assert self.now - began < 3600
-        return self.now - began
+from tests.reporter.conftest import Desk
 
 
 @pytest.fixture

@@ -37,6 +37,11 @@ from pumpkit.reporter.settings import Options, Settings
         ({"common": {"a": "x" * 70_000}}, ["common=", "61440"]),
         ({"common": {"a": ["b"]}}, ["common=", "no lists and no maps"]),
         ({"common": {f"f{n}": n for n in range(65)}}, ["common=", "64 fields"]),
+        ({"confirm": "written"}, ["confirm='written'", "stored", "synced", "replicated"]),
+        ({"resend_window": -1}, ["resend_window=-1", "seconds"]),
+        ({"resend_window": "10s"}, ["resend_window='10s'"]),
+        ({"resend_bytes": -1}, ["resend_bytes=-1", "0 or more"]),
+        ({"resend_bytes": 1.5}, ["resend_bytes=1.5"]),
         ({"source": "two\nlines"}, ["source=", "printable"]),
     ],
 )
