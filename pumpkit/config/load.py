@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 from cattrs import Converter
 
-from pumpkit.config import document, scalars
+from pumpkit.config import document, rules, scalars
 from pumpkit.config.filters import read_filters
 from pumpkit.config.interpolate import fill
 from pumpkit.config.model import BufferConfig, Config, Filters, PumpConfig
@@ -46,7 +46,7 @@ def load(file: Path) -> Config:
     if findings:
         raise ConfigInvalid(locate(findings, Where(str(file), parsed.lines)))
     pumps = {name: _folded(name, pump, values["pumps"][name], config) for name, pump in config.pumps.items()}
-    buffer = attrs.evolve(config.buffer, url=_absolute(config.buffer.url, folder))
+    buffer = attrs.evolve(config.buffer, url=_whole(config.buffer, folder))
     path = config.health_check_path.strip("/")
     return attrs.evolve(config, file=file, lines=parsed.lines, pumps=pumps, buffer=buffer, health_check_path=path)
 
@@ -114,7 +114,7 @@ def _names(values: dict[str, Any]) -> list[str]:
 def _converter(folder: Path) -> Converter:
     """Return a converter that knows the classes of the file beyond their keys."""
     made = converter(folder)
-    whole_buffer = attrs_hook(BufferConfig, made, later=frozenset({"shards"}))
+    whole_buffer = attrs_hook(BufferConfig, made)
     pump = attrs_hook(PumpConfig, made, advice="the plugin's own settings go under meta")
 
     def buffer_hook(value: Any, _: Any) -> Any:
@@ -144,9 +144,17 @@ def _folded(name: str, pump: PumpConfig, raw: dict[str, Any], config: Config) ->
     )
 
 
-def _absolute(url: str | None, folder: Path) -> str | None:
-    """Return a buffer's URL with an absolute path: the one of a relative SQLite file starts at the file's folder."""
-    relative = (url or "").removeprefix("sqlite:///")
-    if url is None or relative == url or relative.startswith("/"):
+def _whole(buffer: BufferConfig, folder: Path) -> str | None:
+    """Return a buffer's URL as every process can use it: with its shards, and relative paths from the file's folder."""
+    url = buffer.url
+    if url is None:
+        return None
+    relative = url.removeprefix("sqlite:///")
+    if relative != url:
+        return url if relative.startswith("/") else f"sqlite:///{folder / relative}"
+    if not rules.is_redis(url):
         return url
-    return f"sqlite:///{folder / relative}"
+    from pumpkit.buffers.redis import url as redis_url
+
+    url = redis_url.anchored(url, folder)
+    return redis_url.with_shards(url, buffer.shards) if buffer.shards else url

@@ -114,7 +114,8 @@ class BufferConfig:
 
     url: str | None = key(
         None,
-        about="Where it is, such as sqlite:///buffer.db (three slashes: relative to this file; four: absolute)."
+        about="Where it is, such as sqlite:///buffer.db (three slashes: relative to this file; four: absolute)"
+        " or redis://HOST."
         " Default: $PUMPKIT_BUFFER, else a file in the XDG state directory.",
         validator=rules.buffer_url,
         repr=False,
@@ -123,6 +124,11 @@ class BufferConfig:
         None,
         about="The size cap, stored in the buffer and applied by everybody. Default: 1 GiB in a new buffer.",
         validator=rules.between(1 << 20, 1 << 50, format_size),
+    )
+    shards: int | None = key(
+        None,
+        about="How many streams a new buffer in Redis spreads its records over. Default: what the URL says, else 1.",
+        validator=rules.shards,
     )
 
 

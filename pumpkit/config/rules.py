@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Rule = Callable[[Any, "Attribute", Any], None]
 
+#: What the URLs of buffers in Redis begin with.
+_REDIS = ("redis:", "rediss:", "redis+sentinel:", "redis+cluster:", "redis+unix:", "unix:")
+
 #: What the health endpoint serves beside the path that can be chosen.
 _TAKEN_PATHS = ("livez", "readyz", "metrics", "status.json")
 
@@ -46,6 +49,11 @@ def url_path(owner: Any, attribute: "Attribute", value: str) -> None:
         raise ValueError(f"must be another path: {', '.join(_TAKEN_PATHS)} are served anyway")
 
 
+def is_redis(url: str) -> bool:
+    """Whether a buffer's URL names one in Redis."""
+    return url.startswith(_REDIS)
+
+
 def buffer_url(owner: Any, attribute: "Attribute", value: str | None) -> None:
     """A URL; no message shows it, for it may hold a password."""
     if value is None:
@@ -53,6 +61,14 @@ def buffer_url(owner: Any, attribute: "Attribute", value: str | None) -> None:
     scheme, _, rest = value.partition(":")
     if not re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme) or not rest.startswith("//"):
         raise ValueError("must be a URL such as sqlite:///buffer.db")
+    if is_redis(value):
+        from pumpkit.buffers.redis import url as redis_url
+        from pumpkit.errors import BufferConfigError
+
+        try:
+            redis_url.parse(value)
+        except BufferConfigError as error:
+            raise ValueError(str(error)) from None
     if scheme != "sqlite":
         return
     if not rest.startswith("///"):
@@ -63,6 +79,18 @@ def buffer_url(owner: Any, attribute: "Attribute", value: str | None) -> None:
         raise ValueError("names no file; write it as in sqlite:///buffer.db")
     if rest.startswith("///~"):
         raise ValueError("`~` is not expanded here, write sqlite:///${HOME}/buffer.db")
+
+
+def shards(owner: Any, attribute: "Attribute", value: int | None) -> None:
+    """A number of streams, which only a buffer in Redis has; None passes. The URL does not say another one."""
+    if value is None:
+        return
+    between(1, 64)(owner, attribute, value)
+    if owner.url is None or not is_redis(owner.url):
+        raise ValueError("is for a buffer in Redis: name one by `url: redis://HOST`, or remove `shards`")
+    said = re.search(r"[?&]shards=(\d+)", owner.url)
+    if said and int(said[1]) != value:
+        raise ValueError(f"says {value}, and the URL says shards={said[1]}; write it once")
 
 
 def slot_name(owner: Any, attribute: "Attribute", value: str | None) -> None:

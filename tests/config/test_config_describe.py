@@ -103,8 +103,8 @@ def test_every_key_of_the_file_says_what_it_is_for(cls):
 def test_the_reference_covers_every_key_of_the_design():
     """At the top and in a pump."""
     assert [setting.key for setting in describe(Config)] == [
-        "buffer", "buffer.url", "buffer.max-bytes", "purge-delay", "health-check-address", "health-check-path",
-        "omit-detailed-recording", "detail-fields", "shutdown-grace", "slot", "log", "log.level", "log.format", "pumps",
+        "buffer", "buffer.url", "buffer.max-bytes", "buffer.shards", "purge-delay",
+        "health-check-address", "health-check-path", "omit-detailed-recording", "detail-fields", "shutdown-grace", "slot", "log", "log.level", "log.format", "pumps",
         *(f"pumps.NAME.{name}" for name in (
             "type", "enabled", "required", "sources", "filters", "filters.include", "filters.exclude",
             "omit-detailed-recording", "detail-fields", "fields", "rename-fields", "add-fields", "timeout",

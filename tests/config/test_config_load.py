@@ -181,7 +181,14 @@ def test_a_disabled_pump_is_kept_but_not_run(config_of):
         ("sqlite:///${{DIR}}/x.db", "sqlite:////data/x.db"),
         ("sqlite:////abs/x.db", "sqlite:////abs/x.db"),
         ("redis://:pw@host:6379/0?name=p", "redis://:pw@host:6379/0?name=p"),
-        ("redis+sentinel://h", "redis+sentinel://h"),
+        ("redis+sentinel://h/m", "redis+sentinel://h/m"),
+        ("{{url: 'redis://h', shards: 4}}", "redis://h?shards=4"),
+        ("{{url: 'redis://h?name=p', shards: 4}}", "redis://h?name=p&shards=4"),
+        (
+            "rediss://h?ca-file=ca.pem&key-file=/k&cert-file=c",
+            "rediss://h?ca-file={folder}/ca.pem&key-file=/k&cert-file={folder}/c",
+        ),
+        ("redis://h?password-file=p%20w", "redis://h?password-file={folder}/p%20w"),
         ("{{url: null}}", None),
     ],
 )

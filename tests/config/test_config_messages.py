@@ -92,7 +92,20 @@ pumps:
         ("pumps: {csv: {workers: 33}}\n", "pumpkit.yaml:1: pumps.csv.workers: must be from 1 to 32, not 33"),
         (
             "buffer: {shards: 2}\n" + PUMPS,
-            "pumpkit.yaml:1: buffer.shards: this version of pumpkit does not support this key yet; remove it",
+            "pumpkit.yaml:1: buffer.shards: is for a buffer in Redis: name one by `url: redis://HOST`, or remove"
+            " `shards`",
+        ),
+        (
+            "buffer: {url: 'redis://h', shards: 65}\n" + PUMPS,
+            "pumpkit.yaml:1: buffer.shards: must be from 1 to 64, not 65",
+        ),
+        (
+            "buffer: {url: 'redis://:pw@h?shards=3', shards: 2}\n" + PUMPS,
+            "pumpkit.yaml:1: buffer.shards: says 2, and the URL says shards=3; write it once",
+        ),
+        (
+            "buffer: redis://:pw@h?shrads=3\n" + PUMPS,
+            "pumpkit.yaml:1: buffer: redis: unknown option 'shrads'; did you mean shards?",
         ),
         (
             "pumps: {csv: {workers: 2}}\n",

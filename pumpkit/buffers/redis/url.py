@@ -211,7 +211,8 @@ def _options(scheme: str, query: str) -> dict[str, str]:
             raise BufferConfigError(f"{scheme}: the option {name} is given twice")
         if not value:
             raise BufferConfigError(f"{scheme}: the option {name} has no value: {OPTIONS[name]}")
-        options[name] = _decoded(scheme, value)
+        text = _decoded(scheme, value)
+        options[name] = str(Path(text).absolute()) if name in _FILES else text  # processes may run in other folders
     return options
 
 
