@@ -92,4 +92,4 @@ make-again:
 
 .PHONY: system-tools
 system-tools:
-	@tools/need-command strace=strace systemd-analyze=systemd
+	@tools/need-command openssl=openssl redis-server=redis-server strace=strace systemd-analyze=systemd
