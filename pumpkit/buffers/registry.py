@@ -24,11 +24,11 @@ def default_url() -> str:
 def shown(url: str) -> str:
     """Return a URL as it may be logged: without user and password, those among its options too.
 
-    A password that is not percent-encoded may hold any character, so all up to the last `@` is left out.
+    A password that is not percent-encoded may hold an `@`, a `/` or a `?`: what could be part of one is left out.
     """
     scheme, _, rest = url.partition("://")
     if not rest.startswith("/"):  # else it begins with a path, which may have an `@`
-        url = re.sub(r"^[^:]*://.*@", f"{scheme}://***@", url, flags=re.DOTALL)
+        url = re.sub(r"^[^:]*://[^?]*(\?[^=]*)?@", f"{scheme}://***@", url)
     return re.sub(r"(?i)([?&][^=&]*(?:password|secret|token)=)[^&]*", r"\1***", url)
 
 
