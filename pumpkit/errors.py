@@ -64,6 +64,10 @@ class Unpackable(PumpkitError):
         self.cause = cause
 
 
+class BadItem(PumpkitError):
+    """An item of a list that is no record of its dialect: it becomes a dead letter with its bytes."""
+
+
 # Buffers ----------------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2] / "pumpkit"
 LAYERS = [
     ["errors"],
     ["ids", "values"],
-    ["frames", "records"],
+    ["frames", "records", "dialects"],
     ["buffers"],
     ["config"],
     ["reporter", "hookspecs"],
