@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 from cattrs import Converter
 
-from pumpkit.config import document, rules, scalars
+from pumpkit.config import document, legacy, rules, scalars
 from pumpkit.config.filters import read_filters
 from pumpkit.config.interpolate import fill
 from pumpkit.config.model import BufferConfig, Config, Filters, PumpConfig
@@ -18,9 +18,6 @@ from pumpkit.ids import is_pump_name
 #: Where a configuration is looked for when none is named.
 DEFAULT_FILE = "pumpkit.yaml"
 
-#: Keys at the top of the configuration files of the Go originals, and of no other.
-_LEGACY = ("redis", "analytics_storage_config", "analytics-storage-config")
-
 _ADD_ONE = "add one, such as `audit: {type: csv, meta: {csv-dir: ./analytics-data}}`"
 
 
@@ -29,26 +26,52 @@ def find_file(option: str | None = None) -> Path:
     return Path(option or os.environ.get("PUMPKIT_CONFIG") or DEFAULT_FILE)
 
 
+@attrs.frozen
+class Loaded:
+    """A configuration, and the values it was made of: in our own terms, with what was filled in."""
+
+    config: Config
+    values: Any
+
+
 def load(file: Path) -> Config:
     """Return the configuration in a file, with defaults and global settings folded into every pump.
 
-    Raises ConfigInvalid with every problem; a file that is missing or not YAML is one too.
+    A file of one of the Go originals is translated. Raises ConfigInvalid with every problem; a file that is missing or
+    not YAML is one too.
     """
+    return read(file).config
+
+
+def read(file: Path) -> Loaded:
+    """Return the configuration in a file as `load` does, with the values it was made of."""
     parsed = _parse(file)
-    folder = file.parent.absolute()
+    folder, where = file.parent.absolute(), Where(str(file), parsed.lines)
     values, findings = fill(parsed.values, folder, os.environ)
     findings = parsed.findings + findings
+    whose = legacy.dialect(values)
+    meant = legacy.translate(values, parsed.lines, whose)
+    findings += meant.findings
     config = Config()
     try:
-        config = _structured(values, folder)
+        config = _structured(meant.values, folder)
     except Refused as error:
-        findings += error.findings
+        findings += [(meant.theirs(path), text) for path, text in error.findings]
     if findings:
-        raise ConfigInvalid(locate(findings, Where(str(file), parsed.lines)))
-    pumps = {name: _folded(name, pump, values["pumps"][name], config) for name, pump in config.pumps.items()}
-    buffer = attrs.evolve(config.buffer, url=_whole(config.buffer, folder))
-    path = config.health_check_path.strip("/")
-    return attrs.evolve(config, file=file, lines=parsed.lines, pumps=pumps, buffer=buffer, health_check_path=path)
+        raise ConfigInvalid(locate(findings, where))
+    unread = legacy.unread_variables(os.environ, values, whose)
+    notes = meant.notes + [("", f"{name} is set, and is not read: write its setting into the file") for name in unread]
+    pumps = {name: _folded(name, pump, meant.values["pumps"][name], config) for name, pump in config.pumps.items()}
+    config = attrs.evolve(
+        config,
+        file=file,
+        lines=meant.lines,
+        notes=[Problem(path, text, where.file, where.line(path)) for path, text in notes],
+        pumps=pumps,
+        buffer=attrs.evolve(config.buffer, url=_whole(config.buffer, folder)),
+        health_check_path=config.health_check_path.strip("/"),
+    )
+    return Loaded(config, meant.values)
 
 
 def _parse(file: Path) -> document.Document:
@@ -100,10 +123,6 @@ def _refuse_other_files(values: Any) -> None:
         raise Refused(("", "is empty; `pumpkit config init` writes a configuration to start from"))
     if not isinstance(values, dict):
         raise Refused(("", f"must hold keys such as `pumps:`, not {scalars.show(values)}"))
-    for key in _LEGACY:
-        if key in values and "buffer" not in values:
-            text = "is a setting of the Go original, whose files this version does not read yet"
-            raise Refused((key, f"{text}; `pumpkit config init` writes a configuration to start from"))
 
 
 def _names(values: dict[str, Any]) -> list[str]:

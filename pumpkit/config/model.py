@@ -13,6 +13,7 @@ import attrs
 
 from pumpkit.config import rules
 from pumpkit.config.keys import key, no_key
+from pumpkit.config.problems import Problem
 from pumpkit.config.types import ByteSize, Seconds, format_size
 from pumpkit.records import DETAIL_FIELDS
 
@@ -174,6 +175,8 @@ class Config:
     pumps: dict[str, PumpConfig] = key(about="The pumps, by name (`[a-z0-9][a-z0-9_.-]{0,62}`).", factory=dict)
     #: Line of every key path in the file (`pumps.audit.meta.csv-dir` -> 12), for messages.
     lines: dict[str, int] = no_key(dict, repr=False)
+    #: What is read and not honoured, or not meant so: to be told, and no reason not to run.
+    notes: list[Problem] = no_key(list, repr=False)
 
     @property
     def folder(self) -> Path:

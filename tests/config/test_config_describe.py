@@ -107,7 +107,8 @@ def test_the_reference_covers_every_key_of_the_design():
         "health-check-address", "health-check-path", "omit-detailed-recording", "detail-fields", "shutdown-grace", "slot", "log", "log.level", "log.format", "pumps",
         *(f"pumps.NAME.{name}" for name in (
             "type", "enabled", "required", "sources", "filters", "filters.include", "filters.exclude",
-            "omit-detailed-recording", "detail-fields", "fields", "rename-fields", "add-fields", "timeout",
+            "omit-detailed-recording", "detail-fields", "max-detail-bytes", "decode-base64", "ignore-fields",
+            "fields", "rename-fields", "add-fields", "timeout",
             "batch-records", "batch-bytes", "max-attempts", "reject-limit", "workers", "start", "meta",
         )),
     ]  # fmt: skip

@@ -118,16 +118,6 @@ pumps:
             "pumpkit.yaml:2: purge_delay: stands here twice, also as purge-delay; keep one of them",
         ),
         (
-            "redis: {addr: x}\npurge-delay: 10\npumps: {csv: {}}\nhealth-check-x: 1\n",
-            "pumpkit.yaml:1: redis: is a setting of the Go original, whose files this version does not read yet;"
-            " `pumpkit config init` writes a configuration to start from",
-        ),
-        (
-            '{"analytics_storage_config": {"type": "redis"}, "pumps": {}}',
-            "pumpkit.yaml:1: analytics_storage_config: is a setting of the Go original, whose files this version does"
-            " not read yet; `pumpkit config init` writes a configuration to start from",
-        ),
-        (
             "buffer: sqlite:///x.db\nredis: {}\n" + PUMPS,
             "pumpkit.yaml:2: redis: unknown key; known here are: buffer, purge-delay, health-check-address,"
             " health-check-path, omit-detailed-recording, detail-fields, shutdown-grace, slot, log, pumps",
