@@ -33,3 +33,6 @@ def missing(what: str, how: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)
+
+
+pytest_plugins = ["tests.servers.fixtures"]

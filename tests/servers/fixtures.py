@@ -1,0 +1,178 @@
+"""Fixtures with real servers. Servers that cannot be started here skip the test, and fail it in CI.
+
+Processes are shared by the tests of a session, and as good as new for each of them: a test may kill them, freeze them,
+change their settings and add users. A test that also asks for `redis_kind` runs with each kind of server.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.conftest import missing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.servers.redis import RedisServer, Replicated
+    from tests.servers.redis_cluster import Cluster
+    from tests.servers.redis_sentinel import Sentinels
+    from tests.servers.redis_tls import Certificates, TlsRedisServer
+
+#: The kinds, as in `tests.servers.redis.KINDS`; that module is imported only where a test needs a server.
+KINDS = ("redis7", "valkey9", "redis6")
+
+
+def program(kind: str | None = None) -> "Path":
+    """Return the program of a kind of server: `$PUMPKIT_TEST_REDIS`, else the first that is here. Skips if none is."""
+    from tests.servers.redis import KINDS, find
+
+    wanted = kind or os.environ.get("PUMPKIT_TEST_REDIS")
+    found = next(filter(None, map(find, [wanted] if wanted else KINDS)), None)
+    if found is None and wanted == "redis6" and sys.version_info >= (3, 12):
+        pytest.skip("Redis 6 comes from a wheel for Python 3.11 only")
+    if found is None:
+        missing(wanted or "a Redis server", f"it comes from {KINDS[wanted] if wanted else ' or '.join(KINDS.values())}")
+    assert found is not None
+    return found
+
+
+class Shared:
+    """Servers that were started in this session, each once."""
+
+    def __init__(self) -> None:
+        self._started: dict[Any, Any] = {}
+
+    def clean(self, key: Any, make: Callable[[], Any]) -> Any:
+        """Return what is started under `key`, as good as new."""
+        if key in self._started:
+            self._started[key].clean()
+        else:
+            self._started[key] = make().start()
+        return self._started[key]
+
+    def stop(self) -> None:
+        """End all."""
+        for servers in self._started.values():
+            servers.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_servers() -> Iterator[Shared]:
+    """What the tests of this session share."""
+    shared = Shared()
+    yield shared
+    shared.stop()
+
+
+@pytest.fixture(params=KINDS)
+def redis_kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of server in turn; the other fixtures then start this kind."""
+    kind: str = request.param
+    program(kind)
+    return kind
+
+
+def _program(request: pytest.FixtureRequest) -> "Path":
+    return program(request.getfixturevalue("redis_kind") if "redis_kind" in request.fixturenames else None)
+
+
+@pytest.fixture
+def new_redis(request: pytest.FixtureRequest) -> Iterator[Callable[..., "RedisServer"]]:
+    """Start a server of one's own: `new_redis("--appendonly", "yes")`."""
+    from tests.servers.redis import RedisServer
+
+    started: list[RedisServer] = []
+
+    def start(*options: str) -> RedisServer:
+        server = RedisServer(_program(request), *options).start()
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def redis_server(request: pytest.FixtureRequest, shared_servers: Shared) -> "RedisServer":
+    """One server that keeps nothing on disk."""
+    from tests.servers.redis import RedisServer
+
+    found = _program(request)
+    server: RedisServer = shared_servers.clean(found, lambda: RedisServer(found))
+    return server
+
+
+@pytest.fixture
+def redis_replicated(request: pytest.FixtureRequest, shared_servers: Shared) -> "Replicated":
+    """A master with a replica."""
+    from tests.servers.redis import Replicated
+
+    found = _program(request)
+    servers: Replicated = shared_servers.clean(("replicated", found), lambda: Replicated(found))
+    return servers
+
+
+@pytest.fixture
+def redis_sentinel(request: pytest.FixtureRequest, shared_servers: Shared) -> "Sentinels":
+    """A master with a replica, and three sentinels."""
+    from tests.servers.redis_sentinel import Sentinels
+
+    found = _program(request)
+    servers: Sentinels = shared_servers.clean(("sentinel", found), lambda: Sentinels(found))
+    return servers
+
+
+@pytest.fixture
+def redis_cluster(request: pytest.FixtureRequest, shared_servers: Shared) -> "Cluster":
+    """A cluster of three masters."""
+    from tests.servers.redis_cluster import Cluster
+
+    found = _program(request)
+    servers: Cluster = shared_servers.clean(("cluster", found), lambda: Cluster(found))
+    return servers
+
+
+@pytest.fixture(scope="session")
+def certificates() -> Iterator["Certificates"]:
+    """Certificates for `redis_tls` and its clients, good and bad ones."""
+    import shutil
+
+    from tests.servers.redis_tls import Certificates
+
+    if shutil.which("openssl") is None:
+        missing("openssl", "install it with your package manager")
+    made = Certificates.made()
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def new_redis_tls(certificates: "Certificates") -> Iterator[Callable[..., "TlsRedisServer"]]:
+    """Start a server that speaks only TLS: `new_redis_tls(certificate="expired", clients="yes")`."""
+    from tests.servers.redis_tls import TlsRedisServer
+
+    started: list[TlsRedisServer] = []
+
+    def start(*options: str, certificate: str = "server", clients: str = "no") -> TlsRedisServer:
+        server = TlsRedisServer(program("redis7"), certificates, *options, certificate=certificate, clients=clients)
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def redis_tls(certificates: "Certificates", shared_servers: Shared) -> "TlsRedisServer":
+    """A server that speaks only TLS, with a good certificate; it asks its clients for none."""
+    from tests.servers.redis_tls import TlsRedisServer
+
+    found = program("redis7")
+    server: TlsRedisServer = shared_servers.clean("tls", lambda: TlsRedisServer(found, certificates))
+    return server
