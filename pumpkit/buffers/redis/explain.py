@@ -155,7 +155,7 @@ def _of_network(place: Place, chain: list[BaseException]) -> tuple[Kind, str] | 
 
 def _of_answer(place: Place, chain: list[BaseException]) -> tuple[Kind, str]:
     for error in chain:
-        text = re.sub(r"\s*script: .*$", "", str(error))
+        text = re.sub(r"\s*script: [0-9a-f]{40}.*$", "", str(error))
         for words, kind, advice in _WORDS:
             if re.search(words, text):
                 return kind, f"{text}; {advice}"
@@ -177,5 +177,6 @@ def _code(error: BaseException, text: str) -> str:
         return "NOAUTH" if "required" in text else "WRONGPASS"
     if not isinstance(error, redis.ResponseError):
         return ""
-    inside = re.search(r"(?:^|[:\s]-)([A-Z]{3,})\b", text)  # in 6.2 a script wraps it: "... @user_script:1: -OOM ..."
+    # In 6.2 a script wraps it: "... @user_script:1: WRONGTYPE ...", or "... @user_script: 1: -OOM ..."
+    inside = re.search(r"(?:^|[:\s]-|@user_script:\d+: )([A-Z]{3,})\b", text)
     return inside[1] if inside else ""
