@@ -521,7 +521,8 @@ for n in itertools.count():
             assert stats.position >= committed
             letters = buffer.dead_letters("audit", limit=PLENTY)
             assert len(letters) == stats.dead == stats.dead_letters
-            assert {one.position for one in letters} == set(range(1, stats.position + 1))
+            positions = {one.position for one in letters}
+            assert (max(positions), 3 * len(positions)) == (stats.position, len(letters))
             assert stats.dead_bytes == 3_000 * len(letters)
 
     # Redelivery ---------------------------------------------------------------------------------------------

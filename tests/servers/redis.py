@@ -244,6 +244,8 @@ def main() -> None:
         signal.pause()
     except KeyboardInterrupt:
         servers.stop()
+        if isinstance(servers, TlsRedisServer):
+            servers.certificates.remove()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ User and password are percent-encoded (`@` is `%40`). What follows a `?` are opt
 import difflib
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote
@@ -180,9 +179,9 @@ def _location(scheme: str, location: str) -> tuple[Login, str, str]:
     if ":" in password:
         raise BufferConfigError(f"{scheme}: more than one `:` before the `@`; {_ENCODE}")
     hosts, slash, path = rest.partition("/")
-    login = Login(_decoded(scheme, username) or None, _decoded(scheme, password) or None)
-    if login.username and not colon and scheme in SCHEMES and not login.password:
-        login = Login(login.username)
+    # An empty password after a user and a colon is one: there are users who need none.
+    nothing = "" if username and colon else None
+    login = Login(_decoded(scheme, username) or None, _decoded(scheme, password) or nothing)
     return login, hosts, slash + path
 
 
@@ -297,15 +296,18 @@ def _with_options(scheme: str, place: Place, login: Login, options: dict[str, st
 
 def _only(scheme: str, mode: Mode, options: dict[str, str]) -> None:
     """Refuse options that mean nothing in this mode."""
-    useless: dict[str, Callable[[str], bool]] = {
-        "write the number of the database after the host, as in /1": lambda name: name == "db" and mode != "unix",
-        "only sentinels have it": lambda name: name.startswith("sentinel-") and mode != "sentinel",
-        "write rediss:// for TLS": lambda name: name == "tls" and mode == "single",
-        "a socket on this machine needs no TLS": lambda name: name == "tls" and mode == "unix",
-    }
+    useless: list[tuple[str, str]] = []
+    if mode != "unix":
+        useless.append(("db", "write the number of the database after the host, as in /1"))
+    if mode == "single":
+        useless.append(("tls", "write rediss:// for TLS"))
+    if mode == "unix":
+        useless.append(("tls", "a socket on this machine needs no TLS"))
+    if mode != "sentinel":
+        useless.append(("sentinel-", "only sentinels have it"))
     for name in options:
-        for why, applies in useless.items():
-            if applies(name):
+        for start, why in useless:
+            if name.startswith(start):
                 raise BufferConfigError(f"{scheme}: the option {name} is not for {scheme}:// URLs; {why}")
 
 

@@ -1,0 +1,26 @@
+"""The buffer in Redis or Valkey, for many machines. It holds, for a name that is the hash tag of every key:
+
+    {NAME}:log           stream: one entry a frame, its id the microsecond in which it was stored; a group for each pump
+    {NAME}:meta          hash: the log's id, its size cap, totals
+    {NAME}:producers     hash: next sequence and drops of each producer
+    {NAME}:pumps         set: the registered pumps
+    {NAME}:pump:PUMP     hash: its place and its ledger; beside it {NAME}:accepted:PUMP, :dead:PUMP and so on
+    {NAME}:locks         hash: leases of runners, cursors and importers
+
+Everything that changes is changed by a script (`lua/`), in one step, after the script has looked at the lease that
+allows it. So answers may get lost, and processes may freeze and wake up: nothing happens twice, and nothing by halves.
+"""
+
+from pumpkit.buffers.base import Buffer
+from pumpkit.buffers.redis import url as urls
+from pumpkit.buffers.redis.buffer import RedisBuffer
+
+
+def open(url: str, *, create: bool) -> Buffer:
+    """Open the buffer at `url`; what such a URL may say is in `url`.
+
+    With `create` it is made if it is missing, and made again if somebody removes it later. Without, a missing one
+    raises BufferMissing. Raises BufferUnavailable if the server cannot be reached, BufferConfigError if it cannot
+    work so.
+    """
+    return RedisBuffer(urls.parse(url), create=create)

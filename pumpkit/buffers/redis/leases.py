@@ -1,0 +1,208 @@
+"""Leases: who may do what, for as long as it lives, with a token that fences off whoever woke up too late.
+
+A lease ends when nobody has renewed it for `TTL`, or at once when its holder is seen to be dead (on the same machine).
+Until somebody else takes it, a late renewal is good: only the token counts, and every script that changes something
+checks it in the same step. So a frozen process can wake up whenever it likes.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from pumpkit.buffers.redis.link import Link
+from pumpkit.errors import BufferBusy, BufferError, BufferUnavailable, Fenced
+
+#: Seconds without a renewal after which a lease may be taken, and between renewals.
+TTL = 6.0
+PERIOD = 1.5
+
+#: A holder may be found dead this often while one lease is taken.
+_TRIES = 20
+
+log = logging.getLogger(__name__)
+
+
+class Held(NamedTuple):
+    """A lease as the server has it. `since_end` is negative while it is good, in seconds."""
+
+    name: str
+    token: str
+    holder: dict[str, str]
+    since_end: float
+
+    @property
+    def alive(self) -> bool:
+        """Whether its holder may still be there."""
+        return bool(self.token) and self.since_end < 0 and not is_dead(self.holder)
+
+
+class Lease:
+    """A lease that this process has taken; `Leases.take` makes it."""
+
+    def __init__(self, leases: "Leases", name: str, token: str, holder: dict[str, str]) -> None:
+        self.name = name
+        self.token = token
+        self.holder = holder
+        #: Whether it is known to be another's.
+        self.lost = False
+        self._leases = leases
+        self._pid = os.getpid()
+        self.renewed = time.monotonic()
+
+    def check(self) -> None:
+        """Make sure that it is still held; the server is asked only if it may have ended meanwhile.
+
+        Raises Fenced, BufferUnavailable.
+        """
+        if not self.lost and time.monotonic() - self.renewed < TTL / 2:
+            return
+        if self.lost or not self._leases.holds(self):
+            self.lost = True
+            raise Fenced(f"the lease {self.name} was taken over by somebody else")
+        self.renewed = time.monotonic()
+
+    def tell(self, holder: Mapping[str, str]) -> None:
+        """Say something else of its holder."""
+        self.holder = {**_myself(), **holder}
+        self._leases.say(self, self.holder)
+
+    def release(self, leave_word: bool = False) -> None:
+        """Give it back; with `leave_word` what was said of the holder stays. Idempotent, nothing in a forked child."""
+        if self._pid != os.getpid() or not self._leases.forget(self):
+            return
+        with contextlib.suppress(BufferError):  # then it ends by itself
+            self._leases.say(self, self.holder if leave_word else {}, token="")
+
+
+class Leases:
+    """The leases of one hash in a Redis; a thread renews those that this process holds."""
+
+    def __init__(self, link: Link, key: str) -> None:
+        self._link = link
+        self._key = key
+        self._mine: dict[str, Lease] = {}
+        self._guard = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+
+    def take(self, name: str, holder: Mapping[str, str] | None = None) -> Lease:
+        """Take a lease. Raises BufferBusy, naming who holds it or one that stands in its way; BufferUnavailable."""
+        said = {**_myself(), **(holder or {})}
+        token = secrets.token_hex(8)
+        dead: list[str] = []
+        for _ in range(_TRIES):
+            began = time.monotonic()
+            answer = self._link.call("take", [self._key], [name, token, json.dumps(said), int(TTL * 1e6), *dead])
+            if answer[0] == b"ok":
+                lease = Lease(self, name, token, said)
+                lease.renewed = began
+                self._keep(lease)
+                return lease
+            other, its_token, its_holder = (part.decode() for part in answer[1:])
+            holding = json.loads(its_holder)
+            if not is_dead(holding):
+                who = f"process {holding.get('pid')} on {holding.get('host')}"
+                raise BufferBusy(f"{other.replace(':', ' ', 1)} in {self._link.place.shown} is held by {who}")
+            dead += [other, its_token]
+        raise BufferBusy(f"{name} in {self._link.place.shown} changes hands too often")
+
+    def all(self) -> list[Held]:
+        """Return every lease there is, good or not."""
+        time_now, *found = self._link.call("leases", [self._key])
+        leases = []
+        for name, token, until, holder in found:
+            since_end = (int(time_now) - int(until)) / 1e6
+            leases.append(Held(name.decode(), token.decode(), json.loads(holder), since_end))
+        return leases
+
+    def holds(self, lease: Lease) -> bool:
+        """Ask the server whether a lease is still held."""
+        return bool(self._link.call("held", [self._key], [lease.name, lease.token]))
+
+    def say(self, lease: Lease, holder: Mapping[str, str], token: str | None = None) -> None:
+        """Replace what is said of a lease's holder; with an empty token the lease is given back."""
+        said = json.dumps(holder) if holder else ""
+        self._link.call("say", [self._key], [lease.name, lease.token, said, lease.token if token is None else token])
+
+    def forget(self, lease: Lease) -> bool:
+        """Renew a lease no more; return whether it was renewed until now."""
+        with self._guard:
+            return self._mine.pop(lease.name, None) is not None
+
+    def close(self) -> None:
+        """Give every lease back and end the thread. Idempotent."""
+        with self._guard:
+            mine, thread = list(self._mine.values()), self._thread
+        for lease in mine:
+            lease.release()
+        self._wake.set()
+        if thread is not None and thread is not threading.current_thread() and thread.is_alive():
+            thread.join(TTL)
+
+    def _keep(self, lease: Lease) -> None:
+        with self._guard:
+            self._mine[lease.name] = lease
+            if self._thread is None or not self._thread.is_alive():
+                self._wake.clear()
+                self._thread = threading.Thread(target=self._renew_all, name="pumpkit-leases", daemon=True)
+                self._thread.start()
+
+    def _renew_all(self) -> None:
+        while not self._wake.wait(PERIOD):
+            with self._guard:
+                mine = list(self._mine.values())
+                if not mine:
+                    self._thread = None
+                    return
+            with contextlib.suppress(BufferUnavailable):  # whoever works with the buffer will say so
+                self._renew(mine)
+
+    def _renew(self, mine: list[Lease]) -> None:
+        began = time.monotonic()
+        words = [word for lease in mine for word in (lease.name, lease.token)]
+        answers = self._link.call("renew", [self._key], [int(TTL * 1e6), *words], timeout=1.0)
+        for lease, answer in zip(mine, answers, strict=True):
+            if answer == 1:
+                lease.renewed = began
+            elif not lease.lost and lease.name in self._mine:
+                lease.lost = True
+                log.warning("the lease %s was %s", lease.name, "taken over" if answer == 0 else "lost with the buffer")
+
+
+def _myself() -> dict[str, str]:
+    pid = os.getpid()
+    return {"pid": str(pid), "host": socket.gethostname(), "life": f"{_machine()}/{_started(pid)}"}
+
+
+def is_dead(holder: Mapping[str, str]) -> bool:
+    """Whether a holder is known to be dead: it was a process of this machine, and is no more."""
+    machine, _, started = holder.get("life", "").rpartition("/")
+    if not machine or machine != _machine() or not started:
+        return False
+    return _started(int(holder["pid"])) != started
+
+
+def _machine() -> str:
+    """Return what stands for this machine since its boot, and for the processes that see each other; "" if unknown."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str:
+    """Return when a process was started, in the kernel's ticks; "" if it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]

@@ -1,0 +1,277 @@
+"""The log of one name: producers append to it, the trimmer makes room in it, and anybody may look at it."""
+
+import json
+import os
+import secrets
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pumpkit import frames as wire
+from pumpkit.buffers.base import Confirm, Gap, Position, ProducerStats
+from pumpkit.buffers.redis.confirm import Confirmation
+from pumpkit.buffers.redis.keys import Keys
+from pumpkit.buffers.redis.leases import Lease
+from pumpkit.buffers.redis.link import Argument, Link
+from pumpkit.errors import BadFrame, BufferConfigError, BufferFull, BufferMissing, BufferUnavailable, Fenced
+
+#: The size cap of a new buffer, in bytes of frames.
+MAX_BYTES = 1 << 30
+
+#: The layout of keys and values that this version reads and writes.
+FORMAT = 1
+
+#: Entries and bytes that one trim deletes at most: the server does nothing else meanwhile.
+_SLICE_ENTRIES = 256
+_SLICE_BYTES = 1 << 20
+
+#: Milliseconds of silence after which a producer without frames is forgotten, and seconds between looks for such.
+_IDLE_MS = 7 * 86_400_000
+_FOLD_PERIOD = 600.0
+
+_LARGEST = (1 << 63) - 1  # of the server's integers
+
+
+class ListChanged(NamedTuple):
+    """The answer to an append that was to take items off a list which does not begin with them any more."""
+
+
+class Move(NamedTuple):
+    """Items to take off the head of a list in the same step as an append; `lease` is what allows it."""
+
+    key: str
+    items: int
+    first_item: bytes
+    last_item: bytes
+    lease: Lease
+
+
+class Row(NamedTuple):
+    """What the log knows of a producer."""
+
+    next_seq: int
+    drops: dict[str, int]
+    source: str
+    host: str
+    pid: int
+    last_ms: int
+
+    def packed(self) -> str:
+        """Return the row as it is stored; the position of the last frame is added by the server."""
+        return json.dumps(list(self))
+
+
+_NOBODY = Row(0, {}, "", "", 0, 0)
+
+
+def read_row(stored: str) -> tuple[Row, Position]:
+    """Return a producer's row and the position of its last frame."""
+    if not stored:
+        return _NOBODY, 0
+    row, _, last = stored.rpartition("|")
+    return Row(*json.loads(row)), int(last)
+
+
+class Log:
+    """The log, as any process sees it."""
+
+    def __init__(self, link: Link, keys: Keys, *, create: bool) -> None:
+        self.link = link
+        self.keys = keys
+        self._create = create
+        self._host = socket.gethostname()
+        self._rows: dict[bytes, str] = {}  # of the producers that append here, as they were last seen
+        self._folded_at = time.monotonic()
+        self._confirmation = Confirmation(link)
+
+    def make(self) -> None:
+        """Make the log unless it is there. Raises BufferMissing if that is not wanted, BufferConfigError."""
+        meta = self.link.command("HMGET", self.keys.meta, "id", "format")
+        if meta[1] is not None and int(meta[1]) > FORMAT:
+            raise BufferConfigError(f"{self.shown} was made by a later version of pumpkit; upgrade this one")
+        if self._create:
+            keys = [self.keys.log, self.keys.meta, self.keys.producers]
+            self.link.call("make", keys, [secrets.token_hex(16), MAX_BYTES, FORMAT])
+        elif meta[0] is None or not self.link.command("EXISTS", self.keys.log):
+            raise BufferMissing(self.shown)
+
+    @property
+    def shown(self) -> str:
+        """Where it is, for people."""
+        return self.link.place.shown
+
+    def append(
+        self,
+        frames: Sequence[bytes],
+        accept_gap: bool,
+        timeout: float,
+        confirm: Confirm = "stored",
+        move: Move | None = None,
+    ) -> Gap | ListChanged | None:
+        """Store frames of one producer; see `base.Buffer.append`. With `move`, they were made of items of a list."""
+        headers = [wire.read_header(frame) for frame in frames]
+        if len({header.producer for header in headers}) > 1:
+            raise ValueError("one append takes frames of one producer")
+        if not headers:
+            return None
+        deadline = time.monotonic() + timeout
+        producer = headers[0].producer
+        pairs = list(zip(headers, frames, strict=True))
+        row, is_fresh = self._rows.get(producer, ""), False
+        while True:
+            plan = self._plan(read_row(row)[0], pairs, accept_gap)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise BufferUnavailable(f"{self.shown}: no answer within {timeout:g} s")
+            if plan.refused or (plan.gap and not plan.passed):
+                if is_fresh and plan.refused:
+                    raise BadFrame(plan.refused)
+                if is_fresh:
+                    return plan.gap
+                answer = self.link.call("row", self._log_keys, [producer], timeout=left)
+            else:
+                answer = self._send(producer, row, plan, confirm, move, left)
+            match answer[0]:
+                case b"ok":
+                    return plan.gap
+                case b"row":  # somebody else appended for it, an answer was lost, or nothing was known of it here
+                    row, is_fresh = answer[1].decode(), True
+                    self._rows[producer] = row
+                case b"gone":
+                    self.make()
+                    self._rows.clear()
+                    row, is_fresh = "", True
+                case b"full":
+                    raise BufferFull(f"{self.shown} is at its size cap of {int(answer[2])} bytes")
+                case b"changed":
+                    return ListChanged()
+                case _:
+                    raise Fenced(f"{self.shown}: somebody else moves this list now")
+
+    @property
+    def _log_keys(self) -> list[str]:
+        return [self.keys.log, self.keys.meta, self.keys.producers]
+
+    def _plan(self, row: Row, pairs: Sequence[tuple[wire.Header, bytes]], accept_gap: bool) -> "Plan":
+        """Return what an append would do, if `row` is what the log knows."""
+        next_seq, drops, lost = row.next_seq, row.drops, 0
+        store: list[Argument] = []
+        gap, refused, passed = None, "", 0
+        for header, frame in pairs:
+            if header.first > next_seq and not accept_gap:
+                gap = Gap(next_seq)
+                break
+            drops = _later(drops, header.drops)
+            passed += 1
+            if header.first < next_seq:
+                if header.next_seq > next_seq:
+                    refused = (
+                        f"records {header.first} to {header.next_seq - 1} overlap the {next_seq} that the log has;"
+                        " a producer repeats its frames as they were"
+                    )
+                    break
+                continue
+            lost += header.first - next_seq
+            next_seq = header.next_seq
+            if header.total:
+                store += [frame, header.total, header.created_ms]
+        new = Row(next_seq, drops, pairs[0][0].source, self._host, os.getpid(), time.time_ns() // 1_000_000)
+        return Plan(new.packed(), store, lost, gap, refused, passed)
+
+    def _send(
+        self, producer: bytes, row: str, plan: "Plan", confirm: Confirm, move: Move | None, timeout: float
+    ) -> list[Any]:
+        """Do what is planned, if the log knows what it was planned for."""
+        keys, taken = self._log_keys, (0, b"", b"", "", "")
+        if move is not None:
+            keys += [move.key, self.keys.locks]
+            taken = (move.items, move.first_item, move.last_item, move.lease.name, move.lease.token)
+        arguments: list[Argument] = [producer, row, plan.row, min(plan.lost, _LARGEST), *taken, *plan.store]
+        answer: list[Any] = self._confirmation.call("append", keys, arguments, confirm, timeout)
+        if answer[0] == b"ok":
+            self._rows[producer] = answer[1].decode()
+        return answer
+
+    # Room ---------------------------------------------------------------------------------------------------------
+
+    def trim(self) -> int:
+        """Delete a slice of what every pump has passed; return how many frames."""
+        keys = [self.keys.log, self.keys.meta, self.keys.pumps]
+        trimmed = int(self.link.call("trim", keys, [self.keys.pump_prefix, _SLICE_ENTRIES, _SLICE_BYTES]))
+        if trimmed < 0:
+            self.make()
+            return 0
+        if not trimmed and time.monotonic() - self._folded_at >= _FOLD_PERIOD:
+            self._folded_at = time.monotonic()
+            self.fold()
+        return trimmed
+
+    def fold(self) -> int:
+        """Forget producers that are silent for a week and have no frame left; return how many."""
+        trimmed_to, before = self.link.command("HMGET", self.keys.meta, "trimmed_to", "drops")
+        rows = named(self.link.command("HGETALL", self.keys.producers))
+        now, drops = time.time_ns() // 1_000_000, json.loads(before or b"{}")
+        gone: list[Argument] = []
+        for producer, stored in rows.items():
+            row, last = read_row(stored.decode())
+            if now - row.last_ms > _IDLE_MS and last <= int(trimmed_to or 0):
+                drops = add(drops, row.drops)
+                gone += [producer, stored]
+        if not gone:
+            return 0
+        keys = [self.keys.meta, self.keys.producers]
+        done = self.link.call("fold", keys, [before, json.dumps(drops), *gone])
+        return len(gone) // 2 if done else 0
+
+    def reach(self, after: Position, until: Position, size: int) -> Position | None:
+        """Return how far after a position, and not beyond another, frames of `size` bytes reach; None without one."""
+        at, left = after, size
+        while left > 0:
+            step = min(left, _SLICE_BYTES)
+            last, bytes_ = self.link.call("reach", [self.keys.log], [str(at), str(until), step])
+            at, left = int(last), left - int(bytes_)
+            if int(bytes_) < step:
+                break
+        return at if at > after else None
+
+    def set_max_bytes(self, max_bytes: int) -> None:
+        """Set the size cap."""
+        self.link.command("HSET", self.keys.meta, "max_bytes", max_bytes)
+
+
+class Plan(NamedTuple):
+    """What an append does: the producer's new row, frames to store, and what it answers."""
+
+    row: str
+    store: list[Argument]  # bytes, records and creation time of each frame
+    lost: int
+    gap: Gap | None
+    refused: str
+    passed: int  # frames before the gap
+
+
+def named(reply: Any) -> dict[bytes, bytes]:
+    """Return a hash, however the client's protocol returns one."""
+    if isinstance(reply, dict):
+        return reply
+    return dict(zip(reply[::2], reply[1::2], strict=True))
+
+
+def producers(rows: Mapping[bytes, bytes]) -> list[ProducerStats]:
+    """Return every producer that is not folded yet, in order of birth."""
+    found = []
+    for producer, stored in sorted(rows.items()):
+        row, _ = read_row(stored.decode())
+        found.append(ProducerStats(producer.hex(), row.source, row.host, row.pid, row.next_seq, row.last_ms, row.drops))
+    return found
+
+
+def add(drops: dict[str, int], more: dict[str, int]) -> dict[str, int]:
+    """Return sums by cause."""
+    return drops | {cause: drops.get(cause, 0) + total for cause, total in more.items()}
+
+
+def _later(drops: dict[str, int], totals: dict[str, int]) -> dict[str, int]:
+    """Return the later totals by cause: a repeated frame carries older ones."""
+    return drops | {cause: max(total, drops.get(cause, 0)) for cause, total in totals.items()}

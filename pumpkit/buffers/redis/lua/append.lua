@@ -1,0 +1,66 @@
+-- Store frames of one producer, if the log knows of it what the caller thinks.
+-- With a list, its first items are removed in the same step: that is what the frames were made of.
+-- KEYS: log, meta, producers [, list, locks]
+-- ARGV: producer, row that is expected, new row, records lost, items to remove, the first of them, the last of them,
+--       lease that allows it, its token, then for each frame: its bytes, its records, when it was made (ms)
+local log, meta, producers, list, locks = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local id = redis.call('HGET', meta, 'id')
+if not id or not is_log(log, meta, id) then
+  return {'gone'}
+end
+if list then
+  if not held(locks, ARGV[8], ARGV[9]) then
+    return {'fenced'}
+  end
+  if redis.call('LINDEX', list, 0) ~= ARGV[6] or redis.call('LINDEX', list, ARGV[5] - 1) ~= ARGV[7] then
+    return {'changed'}
+  end
+end
+local row = redis.call('HGET', producers, ARGV[1]) or ''
+if row ~= ARGV[2] then
+  return {'row', row}
+end
+local bytes, records = 0, 0
+for i = 10, #ARGV, 3 do
+  bytes = bytes + #ARGV[i]
+  records = records + ARGV[i + 1]
+end
+if records > 0 then
+  local used, cap = number(meta, 'bytes') - number(meta, 'trimmed_bytes'), number(meta, 'max_bytes')
+  if used + bytes > cap then
+    return {'full', text(used), text(cap)}
+  end
+end
+local last = tonumber(string.match(row, '|(%d+)$') or '0')
+local at = math.max(now(), number(meta, 'last') + 1)
+for i = 10, #ARGV, 3 do
+  local frame, count, made = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local added = redis.pcall('XADD', log, text(at) .. '-0', 'f', frame, 'n', count, 't', made)
+  if type(added) == 'table' and added.err then
+    if not string.find(added.err, 'equal or smaller', 1, true) then
+      return added -- the memory is full: nothing is written yet
+    end
+    -- Somebody else has written to the stream.
+    at = parts(named(redis.call('XINFO', 'STREAM', log))['last-generated-id']) + 1000
+    redis.call('XADD', log, text(at) .. '-0', 'f', frame, 'n', count, 't', made)
+  end
+  last = at
+  at = at + 1
+end
+local new = ARGV[3] .. '|' .. text(last)
+redis.call('HSET', producers, ARGV[1], new)
+if records > 0 then
+  redis.call('HSET', meta, 'last', text(last))
+  redis.call('HINCRBY', meta, 'stored', text(records))
+  redis.call('HINCRBY', meta, 'bytes', text(bytes))
+end
+if ARGV[4] ~= '0' then
+  local added = redis.pcall('HINCRBY', meta, 'lost', ARGV[4])
+  if type(added) == 'table' and added.err then
+    redis.call('HSET', meta, 'lost', '9223372036854775807') -- as many as can be counted
+  end
+end
+if list then
+  redis.call('LTRIM', list, ARGV[5], -1)
+end
+return {'ok', new}

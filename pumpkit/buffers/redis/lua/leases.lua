@@ -1,0 +1,10 @@
+-- Return the server's time, and every lease: its name, token, end and holder.
+-- KEYS: locks
+local reply = {text(now())}
+for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
+  local token, till, holder = lease(KEYS[1], name)
+  if token then
+    reply[#reply + 1] = {name, token, text(till), holder}
+  end
+end
+return reply
