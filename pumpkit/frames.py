@@ -7,8 +7,11 @@ One msgpack array, readable from any language:
 
 The body, once decompressed, is a msgpack array of `count` maps. `common` holds fields of every record of the frame,
 where it has none of that name itself; as all its records share them, their values are neither lists nor maps. More
-elements at the end of the frame are ignored. Frames come from outside: everything read here is bounded, and nothing
-but `BadFrame` and `FrameTooNew` is raised for bytes of any kind.
+elements at the end of the frame are ignored. In place of a map the body may have `[bin, reason:str]`: something that
+its producer was given and could not read. It has its number, and becomes a dead letter with these bytes.
+
+Frames come from outside: everything read here is bounded, and nothing but `BadFrame` and `FrameTooNew` is raised for
+bytes of any kind.
 """
 
 import itertools
@@ -94,6 +97,12 @@ def pack_frame(
     packed: bytes = msgpack.packb([VERSION, *header], datetime=True, unicode_errors="surrogatepass")
     if len(packed) - len(body) > MAX_HEADER:
         raise ValueError(f"a header of {len(packed) - len(body)} bytes, over {MAX_HEADER}")
+    return packed
+
+
+def pack_bad_item(item: bytes, reason: str) -> bytes:
+    """Return what stands in a body for bytes that are no record, as a run of one for `pack_frame`."""
+    packed: bytes = msgpack.packb([item, reason], unicode_errors="surrogatepass")
     return packed
 
 
@@ -209,6 +218,10 @@ def _salvage(header: Header, raw: bytes, error: Exception) -> Content:
     for index, blob in enumerate(slices):
         try:
             record = _unpack(b"\x91" + blob)[0]
+            match record:
+                case [bytes(item), str(reason)]:
+                    content.bad.append((index, reason, item))
+                    continue
             if type(record) is not dict:
                 raise TypeError(f"a record must be a map, not {type(record).__name__}")
         except Exception as bad:

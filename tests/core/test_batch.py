@@ -11,7 +11,7 @@ from pumpkit.buffers import Delivery
 from pumpkit.buffers.base import Counts, Part
 from pumpkit.deliver import Dead
 from pumpkit.errors import FrameTooNew
-from pumpkit.frames import RAW, pack_frame
+from pumpkit.frames import RAW, pack_bad_item, pack_frame
 from pumpkit.ids import record_ids
 from pumpkit.values import RecordPacker, unpack_record
 
@@ -88,6 +88,19 @@ def test_a_bad_record_is_a_dead_letter_of_its_own():
     assert letter.reason.startswith("bad record: ValueError: int is not allowed")
     batch.live = []
     assert batch.slots[0].counts() == Counts(delivered=2, dead=1)
+
+
+def test_an_item_that_is_no_record_is_a_dead_letter_with_its_own_bytes():
+    """Whatever list it comes from: the reason says what is wrong with it."""
+    batch = decode([delivery(4, [{"n": 0}, pack_bad_item(b"\xff", "TypeError: no map")], first=40)], 10, "buffer")
+    assert list(batch.live) == [10]
+    [letter] = batch.slots[0].dead
+    assert (letter.id, letter.kind, letter.reason) == (
+        f"{PRODUCER.hex()}-41",
+        "bad-frame",
+        "bad record: TypeError: no map",
+    )
+    assert (letter.record, letter.records) == (b"\xff", 1)
 
 
 @pytest.mark.parametrize("blob", [b"", b"rubbish", frame([{}] * 3)[:-1], frame([{}] * 2), frame([{}] * 4)])

@@ -390,6 +390,18 @@ print(peak() - before)
 """
 
 
+def test_what_a_producer_could_not_read_is_told_with_its_bytes():
+    """It has its number among the records around it; a list of another shape is a bad record as it stands."""
+    blobs = [b"\x81\xa1n\x00", pack_bad_item(b"\xff\x00 rubbish", "no map"), b"\x81\xa1n\x02", b"\x92\xa1a\xa1b"]
+    content = decode(
+        pack_frame(producer=bytes(16), first=7, runs=[(blob, 1) for blob in blobs], created_ms=0, source="list")
+    )
+    assert content.records == [{"n": 0}, {"n": 2}]
+    assert list(content.indexes) == [0, 2]
+    reason = "TypeError: a record must be a map, not list"
+    assert content.bad == [(1, "no map", b"\xff\x00 rubbish"), (3, reason, blobs[3])]
+
+
 @pytest.mark.parametrize("declares", [True, False])
 @pytest.mark.parametrize("claims", [100, 8 << 20, 300 << 20])
 def test_a_zip_bomb_does_not_go_off(declares, claims):
