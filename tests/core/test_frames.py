@@ -24,6 +24,8 @@ from pumpkit.frames import (
     ZSTD,
     Header,
     decode,
+    pack_bad_item,
+    pack_frame,
     read_header,
 )
 from pumpkit.values import MAX_RECORD, RecordPacker, array_header
