@@ -35,7 +35,7 @@ SECTIONS = {
         "buffer": "See the buffer's state, or limit its size.",
     },
     "Set up": {
-        "config": "Write a configuration to start from.",
+        "config": "Write a configuration to start from, or show what one means.",
         "completion": "Print the script for completion in a shell.",
     },
 }

@@ -121,5 +121,7 @@ def value_text(value: Any) -> str:
         return value_text(value.decode("utf-8", "backslashreplace"))
     if isinstance(value, str | Path):
         text = str(value)
-        return text if _PLAIN.fullmatch(text) and is_text(text) else json.dumps(text, ensure_ascii=False)
+        return (
+            text if _PLAIN.fullmatch(text) and is_text(text) else json.dumps(text, ensure_ascii=not text.isprintable())
+        )
     return json.dumps(value, default=str)
