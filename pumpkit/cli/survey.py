@@ -134,7 +134,7 @@ def _sink(config: Config, name: str, trial: Trial, runners: Sequence[Runner]) ->
             text = f"its sink cannot be reached, the pump would wait for it: {trial.reason}"
             yield Finding(about, "warning", text)
         case "misconfigured" if trial.ordered and user:
-            text = f"its sink is in use by the running runner ({_who(user)}), so it was not tried: {trial.reason}"
+            text = f"its sink is in use by the running runner ({_who(user)}); tried beside it, it says: {trial.reason}"
             yield Finding(about, "good", text)
         case "misconfigured" | "broken":
             where = Where(str(config.file), config.lines)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Rule = Callable[[Any, "Attribute", Any], None]
 
+#: Schemes of lists, which only reporters write to.
+_LISTS = ("redis-list", "rediss-list")
+
 #: What the URLs of buffers in Redis begin with.
 _REDIS = ("redis:", "rediss:", "redis+sentinel:", "redis+cluster:", "redis+unix:", "unix:")
 
@@ -61,6 +64,11 @@ def buffer_url(owner: Any, attribute: "Attribute", value: str | None) -> None:
     scheme, _, rest = value.partition(":")
     if not re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme) or not rest.startswith("//"):
         raise ValueError("must be a URL such as sqlite:///buffer.db")
+    if scheme in _LISTS:
+        raise ValueError(
+            "is a list that another program drains, for reporters only; name a buffer here, and the list among `inputs`"
+            " if pumpkit is to drain it"
+        )
     if is_redis(value):
         from pumpkit.buffers.redis import url as redis_url
         from pumpkit.errors import BufferConfigError

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -16,6 +17,8 @@ from pumpkit.buffers import Buffer, open_buffer
 from pumpkit.buffers.base import Gap
 from pumpkit.buffers.redis_list import target
 from pumpkit.buffers.registry import driver
+from pumpkit.config import ConfigInvalid
+from pumpkit.config.load import load
 from pumpkit.errors import BadFrame, BufferConfigError, BufferFull, BufferUnavailable
 from pumpkit.frames import RAW, pack_frame
 from pumpkit.ids import new_producer
@@ -405,3 +408,12 @@ def test_nothing_there_for_a_runner() -> None:
     for scheme in ("redis-list", "rediss-list"):
         with pytest.raises(BufferConfigError, match="reporters only"):
             driver(f"{scheme}://h").facts(f"{scheme}://h?dialect=tyk")
+
+
+def test_no_buffer_of_a_configuration(tmp_path: Path) -> None:
+    """A runner that is given a list is told so when its configuration is read, with the line."""
+    file = tmp_path / "pumpkit.yaml"
+    file.write_text("pumps: {}\nbuffer: redis-list://u:secret@h?dialect=iam\n")
+    with pytest.raises(ConfigInvalid, match=r"pumpkit.yaml:2: buffer.*for reporters only.*`inputs`") as refused:
+        load(file)
+    assert "secret" not in str(refused.value)
