@@ -98,11 +98,11 @@ def _look(target: Target, connect: bool) -> tuple[Config | None, list[Problem], 
 
 
 def _doubts(config: Config) -> list[Problem]:
-    """Return what is allowed and seldom meant."""
+    """Return what is not honoured, and what is allowed and seldom meant."""
     where = Where(str(config.file), config.lines)
     paths = [f"pumps.{name}.timeout" for name, pump in config.enabled_pumps.items() if pump.timeout == 0.0]
     text = "0 is no limit: a write that hangs is never ended, and only health tells (`stalled`)"
-    return [Problem(path, text, where.file, where.line(path)) for path in paths]
+    return [*config.notes, *(Problem(path, text, where.file, where.line(path)) for path in paths)]
 
 
 def _look_at_buffer(config: Config) -> None:

@@ -67,7 +67,7 @@ def _value(value: Any, raw: Any, key: Key, effective: bool) -> Any:
         return {name: _mapping(one, raw.get(name), effective) for name, one in value.items()}
     if isinstance(raw, Filled):
         return raw.source
-    if Seconds in kinds and isinstance(value, float | int):
+    if Seconds in kinds and isinstance(value, float | int) and value:
         with contextlib.suppress(ValueError):  # such as 1.0005e+06ms
             if parse_seconds(text := format_seconds(value)) == value:
                 return text

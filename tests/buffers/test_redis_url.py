@@ -26,6 +26,7 @@ from pumpkit.errors import BufferConfigError
         ("redis+unix:///run/r@x.sock?db=2", Place("unix", path="/run/r@x.sock", db=2)),
         ("unix:///a%20b", Place("unix", path="/a b")),
         ("rediss://h?verify-host=false", Place("single", (("h", 6379),), tls=True, verify_host=False)),
+        ("rediss://h?verify-cert=false", Place("single", (("h", 6379),), tls=True, verify_cert=False)),
     ],
 )
 def test_places(url: str, place: Place) -> None:

@@ -63,7 +63,9 @@ def _options(place: Place, login: Login, timeout: float) -> dict[str, Any]:
         for name, file in files.items():
             if file is not None and not os.access(file, os.R_OK):
                 raise BufferConfigError(f"{place.shown}: {file}, named by {name}, is not there or cannot be read")
-        options |= {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": place.verify_host}
+        checked = place.verify_cert
+        options |= {"ssl": True, "ssl_cert_reqs": "required" if checked else "none"}
+        options["ssl_check_hostname"] = checked and place.verify_host
         options |= {"ssl_ca_certs": place.ca_file, "ssl_certfile": place.cert_file, "ssl_keyfile": place.key_file}
     return options
 

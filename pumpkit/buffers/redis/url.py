@@ -40,6 +40,7 @@ OPTIONS = {
     "cert-file": "the certificate to show to the server, as PEM",
     "key-file": "its private key, as PEM, if it is not in cert-file",
     "verify-host": "false: take any certificate that is trusted, whatever host it is for",
+    "verify-cert": "false: take any certificate at all; whoever stands between can read and change everything",
     "password-file": "a file with the password",
     "password-env": "an environment variable with the password",
     "sentinel-username": "the user for the sentinels, which have passwords of their own",
@@ -106,6 +107,7 @@ class Place(NamedTuple):
     cert_file: str | None = None
     key_file: str | None = None
     verify_host: bool = True
+    verify_cert: bool = True
     login: Login = Login()
     sentinel_login: Login = Login()
     client_name: str | None = None
@@ -270,7 +272,7 @@ def _with_options(scheme: str, place: Place, login: Login, options: dict[str, st
 
     _only(scheme, place.mode, options)
     tls = scheme == "rediss" or boolean("tls", False)
-    for name in ("ca-file", "cert-file", "key-file", "verify-host"):
+    for name in ("ca-file", "cert-file", "key-file", "verify-host", "verify-cert"):
         if name in options and not tls:
             how = "write rediss://" if place.mode == "single" else "add tls=true"
             raise BufferConfigError(f"{scheme}: {name} is for TLS; {how}")
@@ -287,6 +289,7 @@ def _with_options(scheme: str, place: Place, login: Login, options: dict[str, st
         cert_file=options.get("cert-file"),
         key_file=options.get("key-file"),
         verify_host=boolean("verify-host", True),
+        verify_cert=boolean("verify-cert", True),
         login=_login(scheme, "", login, options),
         sentinel_login=_login(scheme, "sentinel-", Login(user, options.get("sentinel-password")), options),
         client_name=_client_name(scheme, options.get("client-name")),
