@@ -7,6 +7,8 @@
     {NAME}:pump:PUMP     hash: its place and its ledger; beside it {NAME}:accepted:PUMP, :dead:PUMP and so on
     {NAME}:locks         hash: leases of runners, cursors and importers
 
+With `shards=N` there are N of all this, the first under NAME, the others under NAME:1 and so on.
+
 Everything that changes is changed by a script (`lua/`), in one step, after the script has looked at the lease that
 allows it. So answers may get lost, and processes may freeze and wake up: nothing happens twice, and nothing by halves.
 """
@@ -14,6 +16,8 @@ allows it. So answers may get lost, and processes may freeze and wake up: nothin
 from pumpkit.buffers.base import Buffer
 from pumpkit.buffers.redis import url as urls
 from pumpkit.buffers.redis.buffer import RedisBuffer
+from pumpkit.buffers.redis.shards import ShardedBuffer
+from pumpkit.errors import BufferError
 
 
 def open(url: str, *, create: bool) -> Buffer:
@@ -23,4 +27,17 @@ def open(url: str, *, create: bool) -> Buffer:
     raises BufferMissing. Raises BufferUnavailable if the server cannot be reached, BufferConfigError if it cannot
     work so.
     """
-    return RedisBuffer(urls.parse(url), create=create)
+    place = urls.parse(url)
+    first = RedisBuffer(place, create=create)
+    if first.shards == 1:
+        return first
+    shards = [first]
+    try:
+        for number in range(1, first.shards):
+            of_shard = place._replace(name=f"{place.name}:{number}", shards=first.shards)
+            shards.append(RedisBuffer(of_shard, create=create, shard=number))
+    except BufferError:
+        for shard in shards:
+            shard.close()
+        raise
+    return ShardedBuffer(shards)

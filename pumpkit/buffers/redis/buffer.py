@@ -32,14 +32,17 @@ class RedisBuffer:
     can_be_shared: ClassVar = True
     may_forget: ClassVar = True  # it is as durable as the server is set up to be
 
-    def __init__(self, place: Place, *, create: bool) -> None:
+    def __init__(self, place: Place, *, create: bool, shard: int = 0) -> None:
         """Open the buffer; raises as `redis.open` does."""
         self._link = Link(place)
         self._keys = Keys.of(place.name)
-        self._log = Log(self._link, self._keys, create=create)
+        self._log = Log(self._link, self._keys, create=create, shard=shard)
         self._leases = Leases(self._link, self._keys.locks)
         try:
             self._log.make()
+            #: How many streams the whole buffer has, of which this is one.
+            self.shards = self._log.shards()
+            self._link.place = place._replace(shards=self.shards)  # whoever makes it again makes as many
         except BufferError:
             self._link.close()
             raise
@@ -155,11 +158,11 @@ class RedisBuffer:
 
     def dead_letters(self, pump: str, limit: int = 100, after: str | None = None) -> list[DeadLetter]:
         """See `base.Buffer.dead_letters`."""
-        return self._letters(pump).page(limit, after)
+        return self.letters(pump).page(limit, after)
 
     def mark(self, pump: str, mark: Mark, ids: Sequence[str] | None = None) -> int:
         """See `base.Buffer.mark`."""
-        return self._letters(pump).mark(mark, ids)
+        return self.letters(pump).mark(mark, ids)
 
     def stats(self) -> BufferStats:
         """See `base.Buffer.stats`."""
@@ -200,7 +203,8 @@ class RedisBuffer:
         self._leases.close()
         self._link.close()
 
-    def _letters(self, pump: str) -> Letters:
+    def letters(self, pump: str) -> Letters:
+        """Return the dead letters of a pump. Raises KeyError."""
         self._known(pump)
         return Letters(self._link, self._keys.of_pump(pump))
 

@@ -224,7 +224,7 @@ class RedisCursor:
                 case "fenced":
                     raise self._fenced()
                 case _:
-                    raise letters.UnknownPump(f"there is no pump {self.pump!r}")
+                    raise Fenced(f"pump {self.pump} was dropped from the buffer")
         self._buffer_id, self._position = answer[1].decode(), int(answer[2])
         self._suspect = int(answer[3]) if self._alone else 0
         self.was_reset = self.was_reset or bool(answer[4])

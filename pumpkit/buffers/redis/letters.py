@@ -50,12 +50,21 @@ class Letters:
 
     def page(self, limit: int, after: str | None) -> list[DeadLetter]:
         """Return letters in order. Raises KeyError for an unknown `after`."""
-        least: bytes = b"-"
+        place = None
         if after is not None:
-            stored = self._link.command("HGET", self._keys.dead, utf8(after))
-            if stored is None:
+            place = self.place(after)
+            if place is None:
                 raise UnknownPump(f"there is no dead letter {after!r}")
-            least = b"(" + stored[:20] + b":" + utf8(after)
+        return self.after(limit, place)
+
+    def place(self, id_: str) -> bytes | None:
+        """Return a letter's place in the order, None if there is no such letter."""
+        stored = self._link.command("HGET", self._keys.dead, utf8(id_))
+        return None if stored is None else stored[:20] + b":" + utf8(id_)
+
+    def after(self, limit: int, place: bytes | None) -> list[DeadLetter]:
+        """Return letters in order, those after a place."""
+        least = b"-" if place is None else b"(" + place
         places = self._link.command("ZRANGEBYLEX", self._keys.order, least, "+", "LIMIT", 0, limit)
         return self._read([place[21:] for place in places])
 

@@ -6,6 +6,7 @@ out twice is lost to the one who asked, and only the caller knows what may be re
 
 import functools
 import hashlib
+import os
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -49,6 +50,7 @@ class Link:
         self.place = place
         self._clients: dict[float, Any] = {}
         self._guard = threading.Lock()
+        self._pid = os.getpid()
         self._closed = False
 
     def call(
@@ -118,6 +120,8 @@ class Link:
     def client(self, timeout: float) -> Any:
         """Return a client that waits for about `timeout` seconds at most. Raises BufferUnavailable once closed."""
         seconds = self.patience(timeout)
+        if self._pid != os.getpid():  # forked, perhaps while another thread held the guard
+            self._guard, self._clients, self._pid = threading.Lock(), {}, os.getpid()
         with self._guard:
             if self._closed:
                 raise BufferUnavailable(f"{self.place.shown} is closed")

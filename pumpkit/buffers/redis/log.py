@@ -76,10 +76,11 @@ def read_row(stored: str) -> tuple[Row, Position]:
 class Log:
     """The log, as any process sees it."""
 
-    def __init__(self, link: Link, keys: Keys, *, create: bool) -> None:
+    def __init__(self, link: Link, keys: Keys, *, create: bool, shard: int = 0) -> None:
         self.link = link
         self.keys = keys
         self._create = create
+        self._shard = shard
         self._host = socket.gethostname()
         self._rows: dict[bytes, str] = {}  # of the producers that append here, as they were last seen
         self._folded_at = time.monotonic()
@@ -92,9 +93,22 @@ class Log:
             raise BufferConfigError(f"{self.shown} was made by a later version of pumpkit; upgrade this one")
         if self._create:
             keys = [self.keys.log, self.keys.meta, self.keys.producers]
-            self.link.call("make", keys, [secrets.token_hex(16), MAX_BYTES, FORMAT])
+            self.link.call(
+                "make", keys, [secrets.token_hex(16), MAX_BYTES, FORMAT, self.link.place.shards or 1, self._shard]
+            )
         elif meta[0] is None or not self.link.command("EXISTS", self.keys.log):
             raise BufferMissing(self.shown)
+
+    def shards(self) -> int:
+        """Return how many shards the buffer was made with. Raises BufferConfigError if the URL says another number."""
+        shards = int(self.link.command("HGET", self.keys.meta, "shards") or 1)
+        said = self.link.place.shards
+        if said is not None and said != shards:
+            raise BufferConfigError(
+                f"{self.shown} was made with shards={shards}, and the URL says {said}; write {shards}, or nothing,"
+                " which takes what is there"
+            )
+        return shards
 
     @property
     def shown(self) -> str:

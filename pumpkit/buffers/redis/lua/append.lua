@@ -32,7 +32,11 @@ if records > 0 then
   end
 end
 local last = tonumber(string.match(row, '|(%d+)$') or '0')
-local at = math.max(now(), number(meta, 'last') + 1)
+local at, step = math.max(now(), number(meta, 'last') + 1), 1
+if number(meta, 'shards') > 1 then -- positions of two shards are never the same
+  step = 64
+  at = at + step - at % step + number(meta, 'shard')
+end
 for i = 10, #ARGV, 3 do
   local frame, count, made = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local added = redis.pcall('XADD', log, text(at) .. '-0', 'f', frame, 'n', count, 't', made)
@@ -41,11 +45,12 @@ for i = 10, #ARGV, 3 do
       return added -- the memory is full: nothing is written yet
     end
     -- Somebody else has written to the stream.
-    at = parts(named(redis.call('XINFO', 'STREAM', log))['last-generated-id']) + 1000
+    at = parts(named(redis.call('XINFO', 'STREAM', log))['last-generated-id'])
+    at = at + 1024 - at % 1024 + number(meta, 'shard')
     redis.call('XADD', log, text(at) .. '-0', 'f', frame, 'n', count, 't', made)
   end
   last = at
-  at = at + 1
+  at = at + step
 end
 local new = ARGV[3] .. '|' .. text(last)
 redis.call('HSET', producers, ARGV[1], new)
