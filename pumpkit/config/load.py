@@ -9,6 +9,7 @@ from cattrs import Converter
 
 from pumpkit.config import document, legacy, rules, scalars
 from pumpkit.config.filters import read_filters
+from pumpkit.config.inputs import InputConfig
 from pumpkit.config.interpolate import fill
 from pumpkit.config.model import BufferConfig, Config, Filters, PumpConfig
 from pumpkit.config.problems import ConfigInvalid, Finding, Problem, Refused, Where, join, locate
@@ -61,13 +62,15 @@ def read(file: Path) -> Loaded:
         raise ConfigInvalid(locate(findings, where))
     unread = legacy.unread_variables(os.environ, values, whose)
     notes = meant.notes + [("", f"{name} is set, and is not read: write its setting into the file") for name in unread]
+    noted = [Problem(path, text, where.file, where.line(path)) for path, text in notes]
     pumps = {name: _folded(name, pump, meant.values["pumps"][name], config) for name, pump in config.pumps.items()}
     config = attrs.evolve(
         config,
         file=file,
         lines=meant.lines,
-        notes=[Problem(path, text, where.file, where.line(path)) for path, text in notes],
+        notes=sorted(noted, key=lambda note: note.line or 0),
         pumps=pumps,
+        inputs={name: _placed(name, one, config, folder) for name, one in config.inputs.items()},
         buffer=attrs.evolve(config.buffer, url=_whole(config.buffer, folder)),
         health_check_path=config.health_check_path.strip("/"),
     )
@@ -90,8 +93,9 @@ def _structured(values: Any, folder: Path) -> Config:
     """Return the configuration as the file has it. Raises Refused with everything that is wrong."""
     _refuse_other_files(values)
     findings = [
-        (join("pumps", name), "is no name for a pump: letters a-z, digits, `_`, `.` and `-`, at most 63, no sign first")
-        for name in _names(values)
+        (join(kind, name), f"is no name for {what}: letters a-z, digits, `_`, `.` and `-`, at most 63, no sign first")
+        for kind, what in (("pumps", "a pump"), ("inputs", "an input"))
+        for name in _names(values, kind)
         if not is_pump_name(name)
     ]
     if not _names(values) and not isinstance(values.get("pumps"), list | str):
@@ -103,15 +107,37 @@ def _structured(values: Any, folder: Path) -> Config:
     if not findings and not config.enabled_pumps:
         findings.append(("pumps", f"no pump is enabled; set `enabled: true` in one, or {_ADD_ONE}"))
     findings += _workers_without_a_share(config)
+    findings += _inputs_without_a_list(config)
     if findings:
         raise Refused(*findings)
     return config
 
 
+def _inputs_without_a_list(config: Config) -> list[Finding]:
+    """Refuse inputs that do not say which Redis, and two that drain one list."""
+    findings: list[Finding] = []
+    taken: dict[tuple[str, str], str] = {}
+    for name, one in config.enabled_inputs.items():
+        at = join("inputs", name)
+        url = one.url or _buffer_url(config)
+        if not rules.is_redis(url):
+            findings.append((join(at, "url"), "is missing: the buffer is in no Redis; name the one with the list"))
+            continue
+        for key, _ in one.lists():
+            other = taken.setdefault((url, key), name)
+            if other != name:
+                findings.append((join(at, "key"), f"drains {key}, as the input {other} does; keep one of them"))
+                break
+    return findings
+
+
+def _buffer_url(config: Config) -> str:
+    return config.buffer.url or os.environ.get("PUMPKIT_BUFFER") or "sqlite:"
+
+
 def _workers_without_a_share(config: Config) -> list[Finding]:
     """Refuse several workers of a pump where the log is a file."""
-    url = config.buffer.url or os.environ.get("PUMPKIT_BUFFER") or "sqlite:"
-    if not url.startswith("sqlite:"):
+    if not _buffer_url(config).startswith("sqlite:"):
         return []
     text = "the embedded buffer is read by one worker for each pump; use redis:// or workers: 1"
     return [(join(join("pumps", name), "workers"), text) for name, pump in config.pumps.items() if pump.workers > 1]
@@ -125,9 +151,9 @@ def _refuse_other_files(values: Any) -> None:
         raise Refused(("", f"must hold keys such as `pumps:`, not {scalars.show(values)}"))
 
 
-def _names(values: dict[str, Any]) -> list[str]:
-    pumps = values.get("pumps")
-    return list(pumps) if isinstance(pumps, dict) else []
+def _names(values: dict[str, Any], kind: str = "pumps") -> list[str]:
+    named = values.get(kind)
+    return list(named) if isinstance(named, dict) else []
 
 
 def _converter(folder: Path) -> Converter:
@@ -144,7 +170,7 @@ def _converter(folder: Path) -> Converter:
         except Refused as error:
             raise Refused(*(("", text) for _, text in error.findings)) from None
 
-    made.register_structure_hook(Config, attrs_hook(Config, made, later=frozenset({"inputs"})))
+    made.register_structure_hook(Config, attrs_hook(Config, made))
     made.register_structure_hook(PumpConfig, pump)
     made.register_structure_hook(BufferConfig, buffer_hook)
     made.register_structure_hook(Filters, lambda value, _: read_filters(value))
@@ -161,6 +187,18 @@ def _folded(name: str, pump: PumpConfig, raw: dict[str, Any], config: Config) ->
         omit_detailed_recording=pump.omit_detailed_recording or config.omit_detailed_recording,
         detail_fields=pump.detail_fields if named_its_own else list(config.detail_fields),
     )
+
+
+def _placed(name: str, one: InputConfig, config: Config, folder: Path) -> InputConfig:
+    """Return an input with its name, and the URL of its list as every process can use it."""
+    url: str | None = one.url or _buffer_url(config)
+    if url is not None and rules.is_redis(url):
+        from pumpkit.buffers.redis import url as redis_url
+
+        url = redis_url.anchored(url, folder)
+    else:  # it is disabled
+        url = None
+    return attrs.evolve(one, name=name, url=url, source=one.source or name)
 
 
 def _whole(buffer: BufferConfig, folder: Path) -> str | None:

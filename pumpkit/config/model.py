@@ -12,6 +12,7 @@ from typing import Any, Literal
 import attrs
 
 from pumpkit.config import rules
+from pumpkit.config.inputs import InputConfig
 from pumpkit.config.keys import key, no_key
 from pumpkit.config.problems import Problem
 from pumpkit.config.types import ByteSize, Seconds, format_size
@@ -172,6 +173,9 @@ class Config:
         validator=rules.slot_name,
     )
     log: LogConfig = key(about="What the runner writes to stderr.", factory=LogConfig)
+    inputs: dict[str, InputConfig] = key(
+        about="Lists of Go programs that are moved into the log, by name (as of pumps).", factory=dict
+    )
     pumps: dict[str, PumpConfig] = key(about="The pumps, by name (`[a-z0-9][a-z0-9_.-]{0,62}`).", factory=dict)
     #: Line of every key path in the file (`pumps.audit.meta.csv-dir` -> 12), for messages.
     lines: dict[str, int] = no_key(dict, repr=False)
@@ -192,3 +196,8 @@ class Config:
     def enabled_pumps(self) -> dict[str, PumpConfig]:
         """The pumps that the runner starts."""
         return {name: pump for name, pump in self.pumps.items() if pump.enabled}
+
+    @property
+    def enabled_inputs(self) -> dict[str, InputConfig]:
+        """The inputs that the runner drains."""
+        return {name: one for name, one in self.inputs.items() if one.enabled}

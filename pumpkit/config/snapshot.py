@@ -1,4 +1,4 @@
-"""A pump's settings on their way to its worker: as JSON, secrets included, over a pipe and nowhere else."""
+"""Settings of pumps and inputs on their way to their processes: as JSON, secrets included, and nowhere but a pipe."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 
+from pumpkit.config.inputs import InputConfig
 from pumpkit.config.interpolate import Filled
 from pumpkit.config.meta import Meta
 from pumpkit.config.model import Config, Filters, PumpConfig
@@ -27,6 +28,16 @@ def snapshot(config: Config, pump: str) -> dict[str, Any]:
         "lines": {at: line for at, line in config.lines.items() if at == path or at.startswith(path + ".")},
         "filled": _sources(settings.meta, ""),
     }
+
+
+def input_snapshot(config: Config, name: str) -> dict[str, Any]:
+    """Return what `restore_input` needs to know of one input, made of what JSON has."""
+    return attrs.asdict(config.inputs[name])
+
+
+def restore_input(document: dict[str, Any]) -> InputConfig:
+    """Return an input's settings from a snapshot, which is trusted."""
+    return InputConfig(**document)
 
 
 def same_settings(one: dict[str, Any], other: dict[str, Any]) -> bool:

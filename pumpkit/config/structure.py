@@ -147,17 +147,15 @@ def _choose(value: Any, choices: list[tuple[Any, Any]]) -> Any:
     raise scalars.must_be(scalars.either(shown), value)
 
 
-def attrs_hook(cls: type, converter: Converter, later: frozenset[str] = frozenset(), advice: str = "") -> Hook:
+def attrs_hook(cls: type, converter: Converter, advice: str = "") -> Hook:
     """Return the hook of an attrs class: kebab-case or snake_case keys, no unknown ones, validators at their keys.
 
-    `later` are keys that a later version will know, `advice` is given for a key unlike any that is known.
+    `advice` is given for a key unlike any that is known.
     """
     known = keys(cls)
     advice = advice or f"known here are: {', '.join(known) or 'none'}"
 
     def unknown(name: str) -> str:
-        if name in later:
-            return "this version of pumpkit does not support this key yet; remove it"
         near = difflib.get_close_matches(name.lower(), known, 1)
         return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; {advice}"
 

@@ -40,7 +40,7 @@ pumps:
         f"pumpkit.yaml:2: health-check-path: {OTHER_PATH}",
         "pumpkit.yaml:3: buffer: needs three slashes before a relative path and four before an absolute one:"
         " sqlite:///buffer.db",
-        "pumpkit.yaml:4: inputs: this version of pumpkit does not support this key yet; remove it",
+        "pumpkit.yaml:4: inputs: must be a mapping (lines of `key: value`), not a list",
         "pumpkit.yaml:5: purge_delay: stands twice in this mapping, in lines 5 and 6; keep one",
         'pumpkit.yaml:7: log.level: must be debug, info, warning or error, not "loud"',
         "pumpkit.yaml:9: pumps.Audit: is no name for a pump: letters a-z, digits, `_`, `.` and `-`, at most 63,"
@@ -109,8 +109,8 @@ pumps:
         ),
         (
             "pumps: {csv: {workers: 2}}\n",
-            "pumpkit.yaml:1: pumps.csv.workers: the embedded buffer is read by one worker for each pump; use redis:// or"
-            " workers: 1",
+            "pumpkit.yaml:1: pumps.csv.workers: the embedded buffer is read by one worker for each pump; use redis://"
+            " or workers: 1",
         ),
         ("pumps: {csv: {}}\npump: 1\n", "pumpkit.yaml:2: pump: unknown key; did you mean pumps?"),
         (
@@ -120,7 +120,7 @@ pumps:
         (
             "buffer: sqlite:///x.db\nredis: {}\n" + PUMPS,
             "pumpkit.yaml:2: redis: unknown key; known here are: buffer, purge-delay, health-check-address,"
-            " health-check-path, omit-detailed-recording, detail-fields, shutdown-grace, slot, log, pumps",
+            " health-check-path, omit-detailed-recording, detail-fields, shutdown-grace, slot, log, inputs, pumps",
         ),
     ],
 )
