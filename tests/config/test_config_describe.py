@@ -104,11 +104,11 @@ def test_the_reference_covers_every_key_of_the_design():
     """At the top and in a pump."""
     assert [setting.key for setting in describe(Config)] == [
         "buffer", "buffer.url", "buffer.max-bytes", "buffer.shards", "purge-delay",
-        "health-check-address", "health-check-path", "omit-detailed-recording", "detail-fields", "shutdown-grace", "slot",
-        "log", "log.level", "log.format",
+        "health-check-address", "health-check-path", "omit-detailed-recording", "detail-fields", "shutdown-grace",
+        "slot", "log", "log.level", "log.format",
         "inputs", "inputs.NAME.type", "inputs.NAME.dialect", "inputs.NAME.url", "inputs.NAME.key",
-        "inputs.NAME.suffixes", "inputs.NAME.encoding", "inputs.NAME.decode-raw", "inputs.NAME.batch", "inputs.NAME.enabled",
-        "inputs.NAME.required", "inputs.NAME.source", "pumps",
+        "inputs.NAME.suffixes", "inputs.NAME.encoding", "inputs.NAME.decode-raw", "inputs.NAME.batch",
+        "inputs.NAME.enabled", "inputs.NAME.required", "inputs.NAME.source", "pumps",
         *(f"pumps.NAME.{name}" for name in (
             "type", "enabled", "required", "sources", "filters", "filters.include", "filters.exclude",
             "omit-detailed-recording", "detail-fields", "max-detail-bytes", "decode-base64", "ignore-fields",
