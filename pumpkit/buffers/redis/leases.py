@@ -187,7 +187,14 @@ def is_dead(holder: Mapping[str, str]) -> bool:
     machine, _, started = holder.get("life", "").rpartition("/")
     if not machine or machine != _machine() or not started:
         return False
-    return _started(int(holder["pid"])) != started
+    pid = int(holder["pid"])
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # another user's; its times may be hidden
+        pass
+    return _started(pid) not in (started, "")
 
 
 def _machine() -> str:
@@ -200,9 +207,9 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str:
-    """Return when a process was started, in the kernel's ticks; "" if it has ended."""
+    """Return when a process was started, in the kernel's ticks; "" if that is not to be known, "ended" for a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
-    return "" if fields[0] in "ZX" else fields[19]
+    return "ended" if fields[0] in "ZX" else fields[19]
