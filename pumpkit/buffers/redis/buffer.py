@@ -65,9 +65,10 @@ class RedisBuffer:
     ) -> Gap | ListChanged | None:
         """Store a frame made of the first `count` items of the list `key`, and take them off it, in one step.
 
-        Nothing is done, and the answer is ListChanged, if the list does not begin with `first_item` or its item number
-        `count` is not `last_item`. Raises Fenced if `lease`, one of `self.leases`, is not held any more; else as
-        `append` does.
+        Nothing is done, and the answer is ListChanged, if the list does not begin with `first_item`, or its item number
+        `count` with `last_item`; of long items their beginning is enough. Repeating a frame whose answer got lost is
+        harmless, whatever the list begins with by then. Raises Fenced if `lease`, one of `self.leases`, is not held any
+        more; else as `append` does.
         """
         return self._log.append([frame], False, 5.0, "stored", Move(key, count, first_item, last_item, lease))
 

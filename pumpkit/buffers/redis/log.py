@@ -135,6 +135,8 @@ class Log:
         row, is_fresh = self._rows.get(producer, ""), False
         while True:
             plan = self._plan(read_row(row)[0], pairs, accept_gap)
+            if move is not None and not (plan.store or plan.gap or plan.refused):
+                return None  # an answer was lost: it was stored, and moved in the same step
             left = deadline - time.monotonic()
             if left <= 0:
                 raise BufferUnavailable(f"{self.shown}: no answer within {timeout:g} s")

@@ -1,24 +1,26 @@
 -- Store frames of one producer, if the log knows of it what the caller thinks.
 -- With a list, its first items are removed in the same step: that is what the frames were made of.
 -- KEYS: log, meta, producers [, list, locks]
--- ARGV: producer, row that is expected, new row, records lost, items to remove, the first of them, the last of them,
---       lease that allows it, its token, then for each frame: its bytes, its records, when it was made (ms)
+-- ARGV: producer, row that is expected, new row, records lost, items to remove, how the first of them begins, how the
+--       last one does, lease that allows it, its token, then for each frame: its bytes, its records, when it was made (ms)
 local log, meta, producers, list, locks = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id = redis.call('HGET', meta, 'id')
 if not id or not is_log(log, meta, id) then
   return {'gone'}
 end
-if list then
-  if not held(locks, ARGV[8], ARGV[9]) then
-    return {'fenced'}
-  end
-  if redis.call('LINDEX', list, 0) ~= ARGV[6] or redis.call('LINDEX', list, ARGV[5] - 1) ~= ARGV[7] then
-    return {'changed'}
-  end
+if list and not held(locks, ARGV[8], ARGV[9]) then
+  return {'fenced'}
 end
 local row = redis.call('HGET', producers, ARGV[1]) or ''
 if row ~= ARGV[2] then
   return {'row', row}
+end
+-- Only now, for a repeated call finds another row: its items are gone, and the next ones may look the same.
+if list then
+  local first, last = redis.call('LINDEX', list, 0), redis.call('LINDEX', list, ARGV[5] - 1)
+  if not first or not last or string.sub(first, 1, #ARGV[6]) ~= ARGV[6] or string.sub(last, 1, #ARGV[7]) ~= ARGV[7] then
+    return {'changed'}
+  end
 end
 local bytes, records = 0, 0
 for i = 10, #ARGV, 3 do
