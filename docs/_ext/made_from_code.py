@@ -79,6 +79,18 @@ class Tables(SphinxDirective):
         return [nodes.literal_block("", inspect.cleandoc(schema), language="sql")]
 
 
+class Options(SphinxDirective):
+    """`{options} module:NAME`: a mapping of options to what they say, as definitions."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        module, _, name = self.arguments[0].partition(":")
+        options: dict[str, str] = getattr(import_module(module), name)
+        lines = [line for option, text in options.items() for line in (f"`{option}`", f": {text}", "")]
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
 def arguments_as_definitions(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Make definition lists, in a docstring's lines, of arguments written as `name: text` with indented lines below."""
     spread: list[str] = []
@@ -94,4 +106,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("settings", Settings)
     app.add_directive("commands", Commands)
     app.add_directive("tables", Tables)
+    app.add_directive("options", Options)
     return {"parallel_read_safe": True}
