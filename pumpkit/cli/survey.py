@@ -10,8 +10,9 @@ from pumpkit.buffers import open_buffer
 from pumpkit.buffers.base import BufferStats, CursorStats, Severity
 from pumpkit.buffers.registry import default_url, driver, shown
 from pumpkit.checking import Trial
-from pumpkit.cli.text import ago, moment, number, plural, size, unused
+from pumpkit.cli.text import ago, moment, number, plural, size, span, unused
 from pumpkit.config import Config, Problem, Where
+from pumpkit.config.inputs import InputConfig
 from pumpkit.errors import BufferConfigError, BufferError, BufferMissing
 
 #: The share of its cap from which on the runner makes room in the buffer, at the cost of optional pumps.
@@ -75,9 +76,38 @@ def survey(config: Config, trials: Mapping[str, Trial]) -> Survey:
             findings.append(Finding(f"pump {name}", "good", f"new: it begins with the {pump.start} record"))
         found.findings += findings
         found.unreachable |= name in trials and trials[name].outcome == "away"
+    for name, one in config.enabled_inputs.items():
+        _input(found, f"input {name}", one, one.url or url)
     orphans = sorted(set(stats.cursors) - set(config.pumps)) if stats else []
     found.findings += [_orphan(stats.cursors[name], config) for name in orphans if stats]
     return found
+
+
+def _input(found: Survey, about: str, one: InputConfig, url: str) -> None:
+    """Look at the lists of an input, and for a Go pump that drains them as well."""
+    from pumpkit.buffers.redis.lists import go_pump_lock, look_at_lists
+
+    try:
+        states = look_at_lists(url, [key for key, _ in one.lists()])
+        lock = go_pump_lock(url) if one.dialect == "iam" else None
+    except BufferConfigError as error:
+        found.add(about, "error", str(error))
+        return
+    except BufferError as error:
+        found.unreachable = True
+        found.add(about, "warning", f"cannot be reached: {error}")
+        return
+    for state in states:
+        if state.kind not in ("list", "none"):
+            found.add(about, "error", f"{state.key} is no list but a {state.kind}; another program uses this key")
+        elif state.length:
+            found.add(about, "good", f"the list {state.key} has {plural(state.length, 'item')}")
+    if not any(state.length for state in states):
+        first = f" {states[0].key}" if len(states) == 1 else f"s {states[0].key} and {len(states) - 1} more"
+        found.add(about, "good", f"the list{first} {'is' if len(states) == 1 else 'are'} empty")
+    if lock is not None:
+        text = f"an iam-pump has locked this list for itself ({span(lock)} left); stop it, or each gets a part of it"
+        found.add(about, "warning", text)
 
 
 def _buffer(stats: BufferStats) -> Iterator[Finding]:

@@ -232,6 +232,32 @@ def test_long_frames_go_in_slices(
     assert users(server) == [f"{producer.id.hex()}-{i}" for i in range(2_505, 3_205)]
 
 
+def test_a_server_that_forgets_within_an_append(
+    server: RedisServer, target_of: Callable[..., Buffer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames that this connection has pushed are not taken for granted: they are pushed again where they are missed."""
+    producer, opened = Producer(), target_of()
+    frames = [producer.users(2), producer.users(2)]
+    push = target.RedisList._push
+
+    def break_off(of: target.RedisList, producer: bytes, first: int, *more: Any) -> int | None:
+        if first:
+            raise BufferUnavailable("the connection is gone")
+        return push(of, producer, first, *more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(target.RedisList, "_push", break_off)
+        with pytest.raises(BufferUnavailable):
+            opened.append(frames)
+    with server.client() as client:
+        client.flushall()
+    assert opened.append(frames) is None
+    assert users(server) == [f"{producer.id.hex()}-{i}" for i in range(4)]
+    with server.client() as client:
+        client.flushall()
+    assert opened.append([producer.users(1)]) == Gap(0)
+
+
 def test_producers_do_not_meet(server: RedisServer, target_of: Callable[..., Buffer]) -> None:
     """Each has its own sequence, and what is known of them expires."""
     one, other = Producer(), Producer()
@@ -299,15 +325,22 @@ def test_confirm_replicated(server: RedisServer, target_of: Callable[..., Buffer
 
 
 def test_confirm_replicated_by_a_replica(redis_replicated: Replicated) -> None:
-    """With one it is, and a repeated frame waits for it as well."""
-    frame = Producer().users(2)
-    with closing(open_buffer(url(redis_replicated.master))) as opened:
+    """With one it is; a frame that was only stored before waits for it as well, over the same connection or another."""
+    producer = Producer()
+    frame, later = producer.users(2), producer.users(2)
+    with (
+        closing(open_buffer(url(redis_replicated.master))) as opened,
+        closing(open_buffer(url(redis_replicated.master))) as other,
+    ):
         assert opened.append([frame], confirm="replicated") is None
         with redis_replicated.replica.client() as client:
             assert client.llen(IAM) == 2
         redis_replicated.replica.pause()
+        assert opened.append([later]) is None
         with pytest.raises(BufferUnavailable, match="only 0 of 1 replicas"):
-            opened.append([frame], confirm="replicated", timeout=0.3)
+            other.append([later], confirm="replicated", timeout=0.3)
+        with pytest.raises(BufferUnavailable, match="only 0 of 1 replicas"):
+            opened.append([frame, later], confirm="replicated", timeout=0.3)
         redis_replicated.replica.resume()
 
 

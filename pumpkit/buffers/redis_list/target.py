@@ -43,6 +43,8 @@ class RedisList:
         self._writer = writer(where.dialect)
         self._link = Link(where.place)
         self._confirmation = Confirmation(self._link)
+        # The sequence after what was pushed here of a producer, as surely as it was asked for.
+        self._pushed: dict[tuple[bytes, Confirm], int] = {}
         self._told: set[str] = set()
 
     def append(
@@ -62,13 +64,27 @@ class RedisList:
         if len({header.producer for header in headers}) > 1:
             raise ValueError("one append takes frames of one producer")
         until = time.monotonic() + timeout
-        made = [items(frame, self._writer) for frame, header in zip(frames, headers, strict=True) if header.total]
-        for of_frame in made:
-            for first, part in _slices(of_frame):
-                expected = self._push(headers[0].producer, first, part, accept_gap, until, confirm)
+        pairs = [(header, frame) for header, frame in zip(headers, frames, strict=True) if header.total]
+        gap = self._push_all(pairs, accept_gap, until, confirm)
+        if gap is not None and self._pushed.pop(
+            (headers[0].producer, confirm), 0
+        ):  # the server has forgotten what it had
+            gap = self._push_all(pairs, accept_gap, until, confirm)
+        return gap
+
+    def _push_all(
+        self, pairs: Sequence[tuple[wire.Header, bytes]], accept_gap: bool, until: float, confirm: Confirm
+    ) -> Gap | None:
+        for header, frame in pairs:
+            if header.next_seq <= self._pushed.get((header.producer, confirm), 0):
+                continue
+            made = items(frame, self._writer)
+            for first, part in _slices(made):
+                expected = self._push(header.producer, first, part, accept_gap, until, confirm)
                 if expected is not None:
                     return Gap(expected)
-            self._tell(of_frame)
+            self._pushed[header.producer, confirm] = header.next_seq
+            self._tell(made)
         return None
 
     def _push(
