@@ -265,6 +265,7 @@ class Sender:
         again = sum(frame.total for frame in back)
         self.confirmed -= again
         self.resent += again
+        self._ready().told = {}  # that is forgotten too
         if back:
             log.warning("the buffer has forgotten records that it had confirmed: sending %d of them again", again)
         missing = (back[0] if back else sent).first - gap.next_seq

@@ -79,7 +79,7 @@ class FakeLog:
         for frame in frames_:
             header = frames.read_header(frame)
             expected = self.next_seq.get(header.producer, 0)
-            self.drops[header.producer] = header.drops
+            self._count(header)
             if header.first < expected:
                 continue
             if header.first > expected:
@@ -91,6 +91,11 @@ class FakeLog:
                 self.stored.append(frame)
                 self.next_seq[header.producer] = header.next_seq
         return None
+
+    def _count(self, header: frames.Header) -> None:
+        drops = self.drops.setdefault(header.producer, {})
+        for cause, total in header.drops.items():
+            drops[cause] = max(total, drops.get(cause, 0))
 
     def records(self) -> list[dict[str, Any]]:
         """Return every record stored, in order."""
@@ -121,11 +126,15 @@ class ForgetfulLog(FakeLog):
 
     def go_back(self, frames_: int) -> None:
         """Forget the last frames, as a fail-over does: be as it was before them."""
-        del self.stored[len(self.stored) - frames_ :]
+        if frames_ == 0:
+            return
+        del self.stored[-frames_:]
         self.next_seq.clear()
+        self.drops.clear()
         for frame in self.stored:
             header = frames.read_header(frame)
             self.next_seq[header.producer] = header.next_seq
+            self._count(header)
 
 
 class Desk:

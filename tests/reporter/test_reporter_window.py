@@ -166,6 +166,19 @@ def test_asking_does_not_lose_the_news_of_drops(desk: Desk) -> None:
     desk.until(lambda: desk.log.total_drops() == {"full": 1})
 
 
+def test_a_log_that_forgot_is_told_of_drops_again(desk: Desk) -> None:
+    """The frames that are sent again carry totals from before, so one without records follows."""
+    _send(desk, 10)
+    desk.sender.full.add()
+    desk.turn(0.5)
+    assert desk.log.total_drops() == {"full": 1}
+    desk.log.go_back(1)
+    assert desk.log.total_drops() == {}
+    desk.until(lambda: _numbers(desk.log) == list(range(10)))
+    desk.until(lambda: desk.sender.idle)
+    assert desk.log.total_drops() == {"full": 1}
+
+
 def test_frames_stay_pending_until_they_are_as_safe_as_asked_for(
     log: ForgetfulLog, caplog: pytest.LogCaptureFixture
 ) -> None:
