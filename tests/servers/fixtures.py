@@ -127,6 +127,23 @@ def redis_sentinel(request: pytest.FixtureRequest, shared_servers: Shared) -> "S
 
 
 @pytest.fixture
+def new_sentinels(request: pytest.FixtureRequest) -> Iterator[Callable[..., "Sentinels"]]:
+    """Start sentinels of one's own: `new_sentinels(replicas=2, sentinels=1)`."""
+    from tests.servers.redis_sentinel import Sentinels
+
+    started: list[Sentinels] = []
+
+    def start(*options: str, replicas: int = 1, sentinels: int = 3) -> Sentinels:
+        servers = Sentinels(_program(request), *options, replicas=replicas, sentinels=sentinels)
+        started.append(servers)
+        return servers.start()
+
+    yield start
+    for servers in started:
+        servers.stop()
+
+
+@pytest.fixture
 def redis_cluster(request: pytest.FixtureRequest, shared_servers: Shared) -> "Cluster":
     """A cluster of three masters."""
     from tests.servers.redis_cluster import Cluster

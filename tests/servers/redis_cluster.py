@@ -55,6 +55,10 @@ class Cluster:
             slot = int(client.execute_command("CLUSTER KEYSLOT", key))
         return self._owner(slot)
 
+    def key_on(self, node: RedisServer) -> str:
+        """Return a key, a hash tag, whose slot a node has."""
+        return next(key for key in map("{{{}}}".format, range(SLOTS)) if self.node_of(key) is node)
+
     def move(self, slot: int, to: RedisServer) -> None:
         """Give a slot, with the keys in it, to another master."""
         source = self._owner(slot)

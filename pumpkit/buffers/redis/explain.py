@@ -40,6 +40,7 @@ _ANSWERS: dict[str, tuple[Kind, str]] = {
 #: The same by words of the answer, for those that have no code of their own.
 _WORDS: list[tuple[str, Kind, str]] = [
     (r"No space left on device", BufferFull, "its disk is full; make room there"),
+    (r"unknown command .SENTINEL", BufferConfigError, "no sentinel is there; name the ports of sentinels"),
     (r"unknown (sub)?command", BufferConfigError, "pumpkit needs Redis 6.2 or Valkey, with this command allowed"),
     (r"DB index is out of range|invalid DB index", BufferConfigError, "the URL names a database that it does not have"),
     (r"SELECT is not allowed in cluster mode", BufferConfigError, "write redis+cluster://, without a database"),
@@ -66,6 +67,9 @@ _CODES: list[tuple[type[redis.RedisError], str]] = [
     (redis.exceptions.MovedError, "MOVED"),
     (redis.exceptions.AskError, "ASK"),
 ]
+
+
+_A_CERTIFICATE = "a client certificate; name one by cert-file and key-file"
 
 
 @contextlib.contextmanager
@@ -96,6 +100,7 @@ def explanation(place: Place, error: Exception, who: str = "") -> BufferError:
     if known is not None:
         return known
     kind, text = _of_tls(place, chain) or _of_network(place, chain) or _of_answer(place, chain)
+    who = who or _node(place, chain)
     return kind(f"{place.shown}: {who + ': ' if who else ''}{text}")
 
 
@@ -106,6 +111,16 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _node(place: Place, chain: list[BaseException]) -> str:
+    """Return which of several servers failed, if redis-py says so."""
+    if place.mode in ("cluster", "sentinel"):
+        for error in chain:
+            found = re.search(r"(?:connecting to|reading from|writing to) ([^\s,]+:[0-9]+)", str(error))
+            if found:
+                return found[1]
+    return ""
 
 
 def _of_tls(place: Place, chain: list[BaseException]) -> tuple[Kind, str] | None:
@@ -119,17 +134,17 @@ def _of_tls(place: Place, chain: list[BaseException]) -> tuple[Kind, str] | None
             else:
                 advice = "name the certificate of its authority by ca-file"
             return BufferConfigError, f"the server's certificate cannot be trusted: {said}; {advice}"
-        text = str(error)
-        if isinstance(error, ssl.SSLError) or "[SSL" in text:
-            if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text:
-                return BufferConfigError, "it does not speak TLS at this port; correct the port, or write redis://"
-            if "ALERT_CERTIFICATE_REQUIRED" in text or "HANDSHAKE_FAILURE" in text:
-                return BufferConfigError, "it wants a client certificate; name one by cert-file and key-file"
-            if "ALERT" in text or "KEY_VALUES_MISMATCH" in text or "PEM" in text or "NO_CERTIFICATE" in text:
-                words = re.sub(r"\s*\(_ssl.*?\)", "", text)
-                return BufferConfigError, f"TLS failed: {words}; see ca-file, cert-file and key-file"
-            return BufferUnavailable, f"TLS failed: {text}"
-    return None
+    text = next((str(error) for error in chain if isinstance(error, ssl.SSLError)), "")
+    if not text:
+        return None
+    if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text:
+        return BufferConfigError, "it does not speak TLS at this port; correct the port, or write redis://"
+    if "CERTIFICATE_REQUIRED" in text or "HANDSHAKE_FAILURE" in text:
+        return BufferConfigError, f"it wants {_A_CERTIFICATE}"
+    words = re.sub(r"\s*\(_ssl.*?\)", "", text)
+    if re.search(r"ALERT|MISMATCH|PEM|NO_CERTIFICATE", text):
+        return BufferConfigError, f"TLS failed: {words}; see ca-file, cert-file and key-file"
+    return BufferUnavailable, f"TLS failed: {words}; if it always does, it may want {_A_CERTIFICATE}"
 
 
 def _of_network(place: Place, chain: list[BaseException]) -> tuple[Kind, str] | None:
@@ -143,14 +158,17 @@ def _of_network(place: Place, chain: list[BaseException]) -> tuple[Kind, str] | 
         if isinstance(error, PermissionError):
             return BufferConfigError, f"{error.strerror}; this user may not connect there"
     if isinstance(chain[0], redis.TimeoutError | TimeoutError) or any(isinstance(e, TimeoutError) for e in chain):
-        return BufferUnavailable, "it did not answer in time; it hangs, is overloaded, or a firewall drops packets"
+        hint = ", or it speaks no TLS there" if place.tls else ""
+        return (
+            BufferUnavailable,
+            f"it did not answer in time; it hangs, is overloaded, or a firewall drops packets{hint}",
+        )
+    hint = f"if it always does, it may want {_A_CERTIFICATE if place.tls else 'TLS (rediss://)'}"
     for error in chain:
-        if isinstance(error, OSError):
-            return BufferUnavailable, f"the connection failed: {error.strerror or error}"
-        if "Connection closed by server" in str(error):
-            hint = "" if place.tls else "; if it always does, it may want TLS (rediss://)"
-            return BufferUnavailable, f"it closed the connection{hint}"
-    return None
+        if isinstance(error, ConnectionResetError | BrokenPipeError) or "Connection closed by server" in str(error):
+            return BufferUnavailable, f"it closed the connection; {hint}"
+    broken = next((error for error in chain if isinstance(error, OSError)), None)
+    return (BufferUnavailable, f"the connection failed: {broken.strerror or broken}") if broken else None
 
 
 def _of_answer(place: Place, chain: list[BaseException]) -> tuple[Kind, str]:
