@@ -60,6 +60,11 @@ class Batch:
         return self.slots[-1].stop if self.slots else self.start
 
     @property
+    def first(self) -> Position | None:
+        """The position of the first frame, None without one."""
+        return self.slots[0].delivery.position if self.slots else None
+
+    @property
     def through(self) -> Position | None:
         """The position of the last frame, None without one."""
         return self.slots[-1].delivery.position if self.slots else None

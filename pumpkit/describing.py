@@ -66,11 +66,19 @@ def try_sink(config: PumpConfig, meta: Meta, begin: Callable[[], None]) -> dict[
 
 def _open(config: PumpConfig, meta: Meta) -> tuple[plugins.Sink | None, list[dict[str, Any]]]:
     try:
-        return plugins.Sink.open(config, meta), []
+        sink = plugins.Sink.open(config, meta)
     except ConfigInvalid as error:
         return None, [attrs.asdict(problem) for problem in error.problems]
     except ConfigError as error:
-        return None, [{"path": f"pumps.{config.name}.type", "text": str(error), "file": "", "line": None}]
+        return None, [_problem(config, "type", str(error))]
+    if sink.ordered and config.workers > 1:
+        text = f"the sink {config.type} keeps records in order, so one worker delivers to it; set workers: 1"
+        return None, [_problem(config, "workers", text)]
+    return sink, []
+
+
+def _problem(config: PumpConfig, key: str, text: str) -> dict[str, Any]:
+    return {"path": f"pumps.{config.name}.{key}", "text": text, "file": "", "line": None}
 
 
 def _connect(sink: plugins.Sink) -> tuple[str, str]:

@@ -24,7 +24,7 @@ from pumpkit.status import PumpStatus, State, Status
 
 #: The states a pump of the configuration can be in, for `pumpkit_pump_state`.
 STATES: tuple[State, ...] = (
-    "starting", "running", "waiting", "failed", "crashed", "paused", "stopping", "stopped",
+    "starting", "running", "standby", "waiting", "failed", "crashed", "paused", "stopping", "stopped",
 )  # fmt: skip
 
 Reply = tuple[int, str, bytes]  # status code, content type, body
@@ -117,7 +117,7 @@ class _Collector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         status = self._table()
-        pumps = [pump for pump in dict(status.pumps).values() if pump.state != "orphan"]
+        rows = [pump for pump in dict(status.pumps).values() if pump.state not in ("elsewhere", "orphan")]
         records = CounterMetricFamily(
             "pumpkit_records", "Records a pump has passed, by what became of them.", labels=["pump", "outcome"]
         )
@@ -127,8 +127,8 @@ class _Collector(Collector):
         lag = _gauge("pumpkit_lag_records", "Records in the buffer that a pump has not passed yet.")
         oldest = _gauge("pumpkit_oldest_seconds", "Age of the oldest record that a pump has not passed.")
         letters = _gauge("pumpkit_dead_letters", "Dead letters kept.")
-        for pump in pumps:
-            if (cursor := pump.cursor) is None:
+        for pump in rows:
+            if (cursor := pump.cursor) is None or not pump.is_first:
                 continue
             for outcome in ("delivered", "filtered", "dead", "skipped"):
                 records.add_metric([pump.name, outcome], getattr(cursor, outcome))
@@ -137,7 +137,7 @@ class _Collector(Collector):
             oldest.add_metric([pump.name], pump.oldest_seconds())
             letters.add_metric([pump.name], cursor.dead_letters)
         yield from (records, redelivered, lag, oldest, letters)
-        yield from _process_metrics(pumps)
+        yield from _process_metrics(rows)
         if status.buffer is not None:
             yield GaugeMetricFamily("pumpkit_buffer_bytes", "Size of the buffer.", status.buffer.size_bytes)
             yield GaugeMetricFamily("pumpkit_buffer_max_bytes", "Its size cap.", status.buffer.max_bytes)
@@ -149,15 +149,17 @@ class _Collector(Collector):
             yield dropped
 
 
-def _process_metrics(pumps: list[PumpStatus]) -> Iterator[Metric]:
+def _process_metrics(rows: list[PumpStatus]) -> Iterator[Metric]:
+    """Make what is known of every worker: sums over those of one pump."""
     writes = SummaryMetricFamily("pumpkit_write_seconds", "Accepted writes and the time they took.", labels=["pump"])
-    state = GaugeMetricFamily("pumpkit_pump_state", "1 for the state a pump is in.", labels=["pump", "state"])
+    state = GaugeMetricFamily("pumpkit_pump_state", "Workers of a pump in a state.", labels=["pump", "state"])
     restarts = _counter("pumpkit_restarts", "Workers started again after one had ended.")
-    for pump in pumps:
-        writes.add_metric([pump.name], pump.writes, pump.write_seconds)
-        restarts.add_metric([pump.name], pump.restarts)
-        for name in STATES:
-            state.add_metric([pump.name, name], float(pump.state == name))
+    for name in dict.fromkeys(row.pump for row in rows):
+        workers = [row for row in rows if row.pump == name]
+        writes.add_metric([name], sum(row.writes for row in workers), sum(row.write_seconds for row in workers))
+        restarts.add_metric([name], sum(row.restarts for row in workers))
+        for one in STATES:
+            state.add_metric([name, one], sum(row.state == one for row in workers))
     yield from (writes, state, restarts)
 
 

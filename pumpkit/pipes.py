@@ -1,13 +1,13 @@
 """The worker's end of the pipes to its runner: JSON lines, orders in by stdin, status out by what was stdout.
 
     in   {"v": 1, "pump": NAME, ...}                     the job, the first line
-         {"do": "stop"}  {"do": "skip", "to": POSITION}
+         {"do": "stop"}  {"do": "skip", "part": INDEX, "to": POSITION}
     out  {"status": "state", "state": ..., "reason": ..., "plugin": ..., "timeout": SECONDS | null}
          {"status": "working", "stage": ..., "first": [position, index], "last": [...], "limit": SECONDS | null}
          {"status": "free"}                              the guarded call came back
          {"status": "wrote", "records": N, "seconds": S}
          {"status": "replayed"}                          the search for a dead letter that kills is over
-         {"status": "counts", ...}                       each second: the cursor's ledger, and the heartbeat
+         {"status": "counts", ..., "moved": BOOL}        each second: the cursor's ledger, and the heartbeat
          {"status": "report", ...}                       the answer to a `check` or `describe` job
 
 The end of stdin means that the runner is gone. A worker ends with one of the exit codes below, or by a signal.

@@ -10,20 +10,31 @@ import attrs
 
 from pumpkit.buffers.base import BufferStats, CursorStats
 
-#: `orphan` is a cursor that no pump of the configuration owns; it still holds trimming. `unknown` is what the command
-#: line says when a runner lives but does not answer.
+#: `standby` waits for its turn at a pump that another runner has. `elsewhere` is the cursor of a pump that only another
+#: runner's configuration has, `orphan` one of a pump that none has; it still holds trimming. `unknown` is what the
+#: command line says when a runner lives but does not answer.
 State = Literal[
-    "starting", "running", "waiting", "failed", "crashed", "paused", "stopping", "stopped", "orphan", "unknown"
+    "starting",
+    "running",
+    "standby",
+    "waiting",
+    "failed",
+    "crashed",
+    "paused",
+    "stopping",
+    "stopped",
+    "elsewhere",
+    "orphan",
+    "unknown",
 ]
 
 
 @attrs.define
-class PumpStatus:
-    """One pump: what it is doing, and its place and ledger in the log."""
+class ProcessStatus:
+    """What a supervised process is doing."""
 
     name: str
     type: str = ""
-    plugin: str = ""  # name, distribution and version, once a worker has loaded it
     required: bool = True
     state: State = "stopped"
     reason: str = ""
@@ -32,10 +43,6 @@ class PumpStatus:
     restarts: int = 0
     last_error: str = ""
     last_error_at: float | None = None
-    rate: float = 0.0  # records delivered a second, over the last few seconds
-    writes: int = 0
-    write_seconds: float = 0.0
-    cursor: CursorStats | None = None
     moved: float = attrs.field(factory=time.monotonic)  # when it last got on, or had nothing to do
     patience: float = 70.0  # seconds without progress, with records waiting, until health says so
 
@@ -44,20 +51,57 @@ class PumpStatus:
         if (state, reason) != (self.state, self.reason):
             self.state, self.reason, self.since = state, reason, time.time()
 
+    @property
+    def tag(self) -> dict[str, str]:
+        """What a message in the log about it carries."""
+        return {"pump": self.name}
+
+    def waiting_records(self) -> int:
+        """Return how many records wait for it."""
+        return 0
+
+    def failing(self) -> str:
+        """Return why it is not healthy, "" if it is. A standby is: it would take over."""
+        if self.state == "failed":
+            return self.reason or "failed"
+        still = time.monotonic() - self.moved
+        if self.state not in ("standby", "paused", "stopping", "stopped") and still > self.patience:
+            lag = self.waiting_records()
+            return f"stalled: {lag} records waiting, none committed for {still:.0f} s" if lag else ""
+        return ""
+
+
+@attrs.define
+class PumpStatus(ProcessStatus):
+    """One worker of a pump: what it is doing, and the pump's place and ledger in the log.
+
+    The first worker has the pump's name, others `NAME#2` and so on. They share the ledger; only the first one shows it.
+    """
+
+    plugin: str = ""  # name, distribution and version, once a worker has loaded it
+    rate: float = 0.0  # records delivered a second, over the last few seconds
+    writes: int = 0
+    write_seconds: float = 0.0
+    cursor: CursorStats | None = None
+
+    @property
+    def pump(self) -> str:
+        """The pump's name."""
+        return self.name.partition("#")[0]
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it shows what belongs to the pump as a whole."""
+        return "#" not in self.name
+
+    def waiting_records(self) -> int:
+        """Return the pump's lag."""
+        return self.cursor.lag if self.cursor else 0
+
     def oldest_seconds(self) -> float:
         """Return the age of the oldest frame it has not passed, 0 without one. Clocks may differ: never below 0."""
         oldest = self.cursor.oldest_ms if self.cursor else None
         return max(0.0, time.time() - oldest / 1000) if oldest is not None else 0.0
-
-    def failing(self) -> str:
-        """Return why this pump is not healthy, "" if it is."""
-        if self.state == "failed":
-            return self.reason or "failed"
-        still = time.monotonic() - self.moved
-        if self.state not in ("paused", "stopping", "stopped") and still > self.patience:
-            lag = self.cursor.lag if self.cursor else 0
-            return f"stalled: {lag} records waiting, none committed for {still:.0f} s" if lag else ""
-        return ""
 
 
 @attrs.define
@@ -66,6 +110,7 @@ class Status:
 
     buffer: BufferStats | None = None
     pumps: dict[str, PumpStatus] = attrs.field(factory=dict)
+    runners: list[dict[str, str]] = attrs.field(factory=list)  # as `Buffer.runners` has them, this one too
     pid: int | None = None
     host: str = ""
     started: float | None = None
@@ -83,7 +128,7 @@ class Status:
 def _pump_json(pump: PumpStatus) -> dict[str, Any]:
     document = attrs.asdict(pump, recurse=False, filter=attrs.filters.exclude("moved", "patience"))
     cursor = document.pop("cursor")
-    if cursor is not None:
+    if cursor is not None and pump.is_first:
         document |= {key: value for key, value in cursor._asdict().items() if key != "pump"}
     return document
 

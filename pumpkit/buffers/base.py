@@ -98,6 +98,29 @@ class CursorStats(NamedTuple):
     dead_bytes: int
 
 
+def together(parts: Sequence[CursorStats]) -> CursorStats:
+    """Return what one pump's cursors in the parts of a buffer are together: sums, and the position all have passed."""
+    first, *rest = parts
+    for other in rest:
+        ages = [age for age in (first.oldest_ms, other.oldest_ms) if age is not None]
+        first = CursorStats(
+            pump=first.pump,
+            position=min(first.position, other.position),
+            began=first.began + other.began,
+            delivered=first.delivered + other.delivered,
+            filtered=first.filtered + other.filtered,
+            dead=first.dead + other.dead,
+            skipped=first.skipped + other.skipped,
+            redelivered=first.redelivered + other.redelivered,
+            lag=first.lag + other.lag,
+            oldest_ms=min(ages, default=None),
+            wanted="pause" if "pause" in (first.wanted, other.wanted) else "run",
+            dead_letters=first.dead_letters + other.dead_letters,
+            dead_bytes=first.dead_bytes + other.dead_bytes,
+        )
+    return first
+
+
 class ProducerStats(NamedTuple):
     """One producer as the log knows it."""
 
@@ -294,6 +317,11 @@ class Buffer(Protocol):
 
     def close(self) -> None:
         """Close connections. Idempotent."""
+
+
+def pumps_of(runners: Iterable[Mapping[str, str]]) -> set[str]:
+    """Return the pumps that any of these runners (see `Buffer.runners`) configures."""
+    return {name for runner in runners for name in runner.get("pumps", "").split()}
 
 
 class RunnerLock(Protocol):

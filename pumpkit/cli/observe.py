@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
@@ -56,13 +57,22 @@ def _config(target: Target, remarks: list[str]) -> Config | None:
 
 
 def _observe(buffer: Buffer, config: Config | None, remarks: list[str]) -> Observation:
-    runner = buffer.runner()
+    runners = buffer.runners()
+    runner = _nearest(runners, config)
     if runner:
         try:
             return Observation(_ask(runner), True, remarks)
         except (OSError, ValueError, http.client.HTTPException) as error:
             remarks.append(f"a runner lives (pid {runner.get('pid', '?')} on {runner.get('host', '?')}), but {error}")
-    return Observation(offline(buffer.stats(), config, runner).to_json(), False, remarks)
+    return Observation(offline(buffer.stats(), config, runner, runners).to_json(), False, remarks)
+
+
+def _nearest(runners: Sequence[dict[str, str]], config: Config | None) -> dict[str, str] | None:
+    """Return the living runner to ask: the one of this configuration's slot, else of this host, else any."""
+    slot = config.runner_slot if config else ""
+    living = [one for one in runners if one["alive"] == "yes"]
+    living.sort(key=lambda one: (one["slot"] != slot, one.get("host") != socket.gethostname()))
+    return living[0] if living else None
 
 
 def _ask(runner: dict[str, str]) -> dict[str, Any]:

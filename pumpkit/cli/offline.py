@@ -1,30 +1,39 @@
 """The status without a runner that tells it: what the buffer and the configuration alone know."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pumpkit.buffers.base import BufferStats, CursorStats
+from pumpkit.buffers.base import BufferStats, CursorStats, pumps_of
 from pumpkit.status import PumpStatus, State, Status
 
 if TYPE_CHECKING:
     from pumpkit.config import Config, PumpConfig
 
 
-def offline(stats: BufferStats | None, config: "Config | None", runner: Mapping[str, str] | None = None) -> Status:
+def offline(
+    stats: BufferStats | None,
+    config: "Config | None",
+    runner: Mapping[str, str] | None = None,
+    runners: Sequence[dict[str, str]] = (),
+) -> Status:
     """Return every pump of the configuration, then those that only the buffer knows.
 
     Without a configuration nobody can tell a pump from an orphan, so none is called one. With `runner`, what a runner
-    that lives but does not answer says of itself in the buffer, the states are `unknown`.
+    that lives but does not answer says of itself in the buffer, the states are `unknown`. `runners` are all that the
+    buffer knows of.
     """
     cursors = stats.cursors if stats else {}
     configured = config.pumps if config else {}
-    status = Status(buffer=stats, config=str(config.file) if config else "")
+    status = Status(buffer=stats, config=str(config.file) if config else "", runners=list(runners))
+    elsewhere = pumps_of(runners)
     if runner:
         pid = runner.get("pid", "")
         status.pid = int(pid) if pid.isdecimal() else None
         status.host = runner.get("host", "")
     for name in [*configured, *sorted(set(cursors) - set(configured))]:
         status.pumps[name] = _pump(name, configured.get(name), cursors.get(name), bool(config), bool(runner))
+        if status.pumps[name].state == "orphan" and name in elsewhere:
+            status.pumps[name].enter("elsewhere", "in the configuration of another runner")
     return status
 
 

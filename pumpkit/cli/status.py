@@ -31,6 +31,7 @@ COLUMNS = [
 STYLES = {
     "running": "green",
     "starting": "blue",
+    "standby": "blue",
     "waiting": "yellow",
     "failed": "bold red",
     "crashed": "bold red",
@@ -42,12 +43,14 @@ STYLES = {
 _EPILOG = """\b
 States:
   starting, running, stopping   the worker is on its way
+  standby    another runner has the pump; this one takes over within seconds
   waiting    the sink is away; the same records are tried again, without end
   failed     the sink cannot work as configured; tried again each minute
   crashed    the worker died; a new one starts soon
   paused     by `pumpkit pause`
   stopped    no runner, or disabled
-  orphan     no pump of the configuration owns this place in the buffer
+  elsewhere  only another runner's configuration has the pump
+  orphan     no pump of any configuration owns this place in the buffer
   unknown    a runner lives, but does not answer
 
 \b
@@ -140,7 +143,8 @@ def _picture(observation: Observation) -> "RenderableType":
 
 def _head(observation: Observation) -> list[str]:
     first, *more = _buffer(observation)
-    return ["runner  " + _runner(observation), "buffer  " + first, *("        " + line for line in more)]
+    others = ["        " + line for line in _others(observation)]
+    return ["runner  " + _runner(observation), *others, "buffer  " + first, *("        " + line for line in more)]
 
 
 def _runner(observation: Observation) -> str:
@@ -155,6 +159,17 @@ def _runner(observation: Observation) -> str:
     if status.get("config"):
         words.append(str(status["config"]))
     return ", ".join(words)
+
+
+def _others(observation: Observation) -> list[str]:
+    """Return a line for each other living runner of the buffer."""
+    status = observation.document
+    own = str(status.get("pid")), status.get("host")
+    return [
+        f"pid {one.get('pid', '?')} on {one.get('host', '?')}, slot {one['slot']}"
+        for one in status["runners"]
+        if one["alive"] == "yes" and (one.get("pid"), one.get("host")) != own
+    ]
 
 
 def _buffer(observation: Observation) -> list[str]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Collection
 
 from pumpkit.buffers import Buffer, open_buffer
-from pumpkit.buffers.base import BufferStats, Position
+from pumpkit.buffers.base import BufferStats, Position, pumps_of
 from pumpkit.errors import BufferBusy, BufferError
 
 #: Seconds between two rounds.
@@ -27,16 +27,16 @@ log = logging.getLogger(__name__)
 class Housekeeper(threading.Thread):
     """Trims and watches the log until told to stop.
 
-    `pumps()` returns the names of all configured pumps and of those that are required; `tell(stats)` and
-    `skip(pump, to)` are called from this thread.
+    `pumps()` returns the names of all configured pumps and of those that are required; `tell(stats, runners)` and
+    `skip(pump, part, to)` are called from this thread.
     """
 
     def __init__(
         self,
         url: str | None,
         pumps: Callable[[], tuple[Collection[str], Collection[str]]],
-        tell: Callable[[BufferStats], None],
-        skip: Callable[[str, Position], None],
+        tell: Callable[[BufferStats, list[dict[str, str]]], None],
+        skip: Callable[[str, int, Position], None],
     ) -> None:
         super().__init__(name="housekeeping", daemon=True)
         self._url = url
@@ -69,33 +69,42 @@ class Housekeeper(threading.Thread):
             buffer.close()
 
     def _round(self, buffer: Buffer) -> None:
-        until = time.monotonic() + TRIM_SPAN
-        while buffer.trim() and time.monotonic() < until:
-            pass
-        stats = buffer.stats()
-        self._tell(stats)
-        if stats.max_bytes and stats.size_bytes > NEARLY_FULL * stats.max_bytes:
-            self._make_room(buffer, stats)
+        parts = buffer.parts()
+        for part in parts:
+            until = time.monotonic() + TRIM_SPAN / len(parts)
+            while part.trim() and time.monotonic() < until:
+                pass
+        stats, runners = buffer.stats(), buffer.runners()
+        self._tell(stats, runners)
+        configured, _ = self._pumps()
+        orphans = set(stats.cursors) - set(configured) - pumps_of(runners)
+        for index, part in enumerate(parts):
+            of_part = stats if len(parts) == 1 else part.stats()
+            if of_part.max_bytes and of_part.size_bytes > NEARLY_FULL * of_part.max_bytes:
+                self._make_room(index, part, of_part, orphans)
 
-    def _make_room(self, buffer: Buffer, stats: BufferStats) -> None:
-        """Move pumps ahead that may be: orphans, and if that makes no room, those that are not required as well."""
+    def _make_room(self, index: int, part: Buffer, stats: BufferStats, orphans: Collection[str]) -> None:
+        """Move pumps ahead that may be: orphans, and if that makes no room, those that are not required as well.
+
+        What another runner configures is that runner's to move.
+        """
         configured, required = self._pumps()
-        orphans = [name for name in stats.cursors if name not in configured]
         optional = [name for name in stats.cursors if name in configured and name not in required]
         wanted = int(stats.size_bytes - ROOMY * stats.max_bytes)
-        for group in (orphans, orphans + optional):
-            targets = {pump: buffer.skip_target(pump, wanted, group) for pump in group}
+        lost = [name for name in stats.cursors if name in orphans]
+        for group in (lost, lost + optional):
+            targets = {pump: part.skip_target(pump, wanted, group) for pump in group}
             for pump, to in targets.items():
                 if to is not None:
-                    self._move(buffer, pump, to)
+                    self._move(index, part, pump, to)
             if any(targets.values()):
                 return
 
-    def _move(self, buffer: Buffer, pump: str, to: Position) -> None:
+    def _move(self, index: int, part: Buffer, pump: str, to: Position) -> None:
         try:
-            cursor = buffer.cursor(pump)
-        except BufferBusy:  # its worker has it
-            self._skip(pump, to)
+            cursor = part.cursor(pump)
+        except BufferBusy:  # a worker has it, maybe one of ours
+            self._skip(pump, index, to)
             return
         try:
             log.warning("the buffer is nearly full: skipped %d records", cursor.skip(to), extra={"pump": pump})

@@ -1,4 +1,4 @@
-"""What the runner writes to stderr: one line a message, as text or JSON, with `pump=` where it is about one."""
+"""What the runner writes to stderr: one line a message, as text or JSON, with `pump=` or `input=` before it."""
 
 import datetime
 import json
@@ -7,16 +7,19 @@ import sys
 
 from pumpkit.config import LogConfig
 
+#: What a message may be about.
+_ABOUT = ("pump", "input")
+
 
 class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields = self.fields(record)
-        pump = f"pump={fields['pump']} " if "pump" in fields else ""
+        about = "".join(f"{key}={fields[key]} " for key in _ABOUT if key in fields)
         # A plugin's output comes through here: one message stays one line, and no control character gets through.
         text = "".join(
             char if char.isprintable() else char.encode("unicode_escape").decode() for char in fields["message"]
         )
-        return f"{fields['time']} {fields['level']:<7} {pump}{text}"
+        return f"{fields['time']} {fields['level']:<7} {about}{text}"
 
     def fields(self, record: logging.LogRecord) -> dict[str, str]:
         moment = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
@@ -24,8 +27,7 @@ class _Formatter(logging.Formatter):
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         fields = {"time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"), "level": record.levelname}
-        if pump := getattr(record, "pump", ""):
-            fields["pump"] = pump
+        fields |= {key: name for key in _ABOUT if (name := getattr(record, key, ""))}
         return fields | {"message": text}
 
 

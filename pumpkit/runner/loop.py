@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import attrs
+
 import pumpkit
 from pumpkit.buffers import Buffer, open_buffer
-from pumpkit.buffers.base import BufferStats, CursorStats
+from pumpkit.buffers.base import BufferStats, CursorStats, RunnerLock, pumps_of
 from pumpkit.buffers.registry import default_url
 from pumpkit.config import Config, ConfigInvalid
 from pumpkit.config.load import load
@@ -22,6 +24,7 @@ from pumpkit.health import HealthServer
 from pumpkit.runner.housekeeping import Housekeeper
 from pumpkit.runner.logs import set_up_logging
 from pumpkit.runner.process import WorkerProcess
+from pumpkit.runner.pumps import PumpSupervisor
 from pumpkit.runner.supervisor import Supervisor
 from pumpkit.status import PumpStatus, Status
 
@@ -44,23 +47,22 @@ Event = Callable[[], None]
 def run(config: Config) -> int:
     """Run the pumps of a configuration until a signal says stop; return the exit code.
 
-    0 stopped, 69 the buffer cannot be reached or the health port is taken, 75 another runner holds the buffer,
-    78 the buffer cannot work as configured, 130 a second signal ended it at once.
+    0 stopped, 69 the buffer cannot be reached or the health port is taken, 75 another runner holds the buffer, or its
+    slot there, 78 the buffer cannot work as configured, 130 a second signal ended it at once.
     """
     set_up_logging(config.log)
+    _tell_notes(config)
     try:
         with contextlib.ExitStack() as stack:
             buffer = open_buffer(config.buffer.url, create=True)
             stack.callback(buffer.close)
-            buffer.runner_lock({}).release()  # a second runner is told so, and not that its port is taken
+            buffer.runner_lock({}, config.runner_slot).release()  # a second one is told so, not that its port is taken
             runner = Runner(config, buffer)
             health = runner.listen()
             if health is not None:
                 stack.callback(health.close)
-            lock = buffer.runner_lock(
-                {"pid": str(os.getpid()), "host": socket.gethostname(), "health": health.address if health else ""}
-            )
-            stack.callback(lock.release)
+            runner.hold_slot(health.address if health else "")
+            stack.callback(runner.leave_slot)
             if config.buffer.max_bytes is not None:
                 buffer.set_max_bytes(config.buffer.max_bytes)
             return runner.run()
@@ -73,6 +75,11 @@ def run(config: Config) -> int:
     except (BufferError, OSError) as error:
         log.error("%s", error)
         return UNAVAILABLE
+
+
+def _tell_notes(config: Config) -> None:
+    for note in config.notes:
+        log.warning("%s", note)
 
 
 class Runner:
@@ -89,8 +96,10 @@ class Runner:
             config=str(config.file),
             version=pumpkit.__version__,
         )
-        self.supervisors: dict[str, Supervisor] = {}
-        self.leaving: list[Supervisor] = []  # of pumps that are gone from the configuration
+        self.supervisors: dict[str, PumpSupervisor] = {}  # by row: a pump's name, `NAME#2` for its second worker
+        self.leaving: list[Supervisor] = []  # of what is gone from the configuration
+        self._lock: RunnerLock | None = None
+        self._health = ""  # the address of the health endpoint
         #: What is to be done next; put to from threads and, since it is a SimpleQueue, from signal handlers.
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.turned = time.monotonic()
@@ -113,17 +122,41 @@ class Runner:
             reason = error.strerror or str(error)
             raise OSError(f"health-check-address {address} cannot be used: {reason}; choose another one") from error
 
+    def hold_slot(self, health: str) -> None:
+        """Become the runner of this slot, whose health endpoint is at `health`. Raises BufferBusy."""
+        self._health = health
+        self._lock = self.buffer.runner_lock(self._holder(), self.config.runner_slot)
+
+    def leave_slot(self) -> None:
+        """Let the next runner have the slot."""
+        if self._lock is not None:
+            self._lock.release()
+
+    def _holder(self) -> dict[str, str]:
+        """Return what others are told of this runner."""
+        about = {"pid": str(os.getpid()), "host": socket.gethostname(), "health": self._health}
+        return about | {"pumps": " ".join(self.config.pumps)}
+
+    def _tell_others(self) -> None:
+        try:
+            if self._lock is not None:
+                self._lock.tell(self._holder())
+        except BufferError as error:
+            log.warning("other runners do not know of the new configuration yet: %s", error)
+
     def run(self) -> int:
         """Start every pump and supervise them until all have stopped."""
         self._take_signals()
+        for warning in self.buffer.warnings():
+            log.warning("%s", warning)
         # Every cursor, before any worker starts or anything is trimmed: a pump that fails at its first start, too.
         for name, pump in self.config.enabled_pumps.items():
             self.buffer.register(name, pump.start)
         stats = self.buffer.stats()
         log.info("carrying records from %s", stats.location)
-        self._tell_stats(stats)
-        for name in self.config.enabled_pumps:
-            self._add(name)
+        self._tell_stats(stats, self.buffer.runners())
+        for row in self._rows():
+            self._add(row)
         housekeeper = Housekeeper(self.url, self._names, self._on_stats, self._on_skip)
         housekeeper.start()
         while self.stop_by is None or not all(supervisor.gone for supervisor in self._all()):
@@ -137,7 +170,10 @@ class Runner:
         return OK
 
     def _turn(self) -> None:
-        self.turned = time.monotonic()
+        before, self.turned = self.turned, time.monotonic()
+        if self.turned - before > HUNG:  # frozen, with all its workers: their silence proves nothing
+            for supervisor in self._all():
+                supervisor.pardon()
         with contextlib.suppress(queue.Empty):
             event = self.events.get(timeout=TICK)
             while True:
@@ -159,28 +195,40 @@ class Runner:
 
     # Pumps -------------------------------------------------------------------------------------------------------
 
-    def _add(self, name: str) -> None:
-        status = self.status.pumps[name] = PumpStatus(name)
-        self._describe(name)
+    def _rows(self) -> list[str]:
+        """Return the name of every worker: a pump's name for its first one, then `NAME#2` and so on."""
+        pumps = self.config.enabled_pumps.items()
+        return [
+            name if number == 1 else f"{name}#{number}" for name, pump in pumps for number in range(1, pump.workers + 1)
+        ]
+
+    def _add(self, row: str) -> None:
+        status = self.status.pumps[row] = PumpStatus(row)
+        self._describe(row)
 
         def launch(job: dict[str, Any]) -> WorkerProcess:
-            return WorkerProcess(name, job, lambda process, message: self.events.put(lambda: hear(process, message)))
+            return WorkerProcess(row, job, lambda process, message: self.events.put(lambda: hear(process, message)))
 
         def hear(process: WorkerProcess, message: dict[str, Any] | None) -> None:
             if supervisor.owns(process):
                 supervisor.hear(message)
 
-        supervisor = self.supervisors[name] = Supervisor(status, self._job(name), launch)
+        supervisor = self.supervisors[row] = PumpSupervisor(status, self._job(row), launch)
         supervisor.start()
 
-    def _describe(self, name: str) -> None:
-        pump, status = self.config.pumps[name], self.status.pumps[name]
+    def _describe(self, row: str) -> None:
+        status = self.status.pumps[row]
+        pump = self.config.pumps[status.pump]
         status.type, status.required = pump.type, pump.required
 
-    def _job(self, name: str) -> dict[str, Any]:
+    def _job(self, row: str) -> dict[str, Any]:
+        name, _, number = row.partition("#")
+        slot = self.config.runner_slot
         return {
             "v": 1,
             "pump": name,
+            "worker": int(number or 1),
+            "share": f"{slot}#{number}" if number else slot,
             "config": snapshot(self.config, name),
             "buffer": self.url,
             "purge_delay": self.config.purge_delay,
@@ -192,28 +240,32 @@ class Runner:
 
     # Events from threads -----------------------------------------------------------------------------------------
 
-    def _on_stats(self, stats: BufferStats) -> None:
-        self.events.put(lambda: self._tell_stats(stats))
+    def _on_stats(self, stats: BufferStats, runners: list[dict[str, str]]) -> None:
+        self.events.put(lambda: self._tell_stats(stats, runners))
 
-    def _on_skip(self, pump: str, to: int) -> None:
-        self.events.put(lambda: self._skip(pump, to))
+    def _on_skip(self, pump: str, part: int, to: int) -> None:
+        self.events.put(lambda: self._skip(pump, part, to))
 
-    def _tell_stats(self, stats: BufferStats) -> None:
-        self.status.buffer = stats
+    def _tell_stats(self, stats: BufferStats, runners: list[dict[str, str]]) -> None:
+        self.status.buffer, self.status.runners = stats, runners
+        for row, supervisor in self.supervisors.items():
+            if cursor := stats.cursors.get(self.status.pumps[row].pump):
+                supervisor.observe(cursor)
+        elsewhere = pumps_of(runners)
         for name, cursor in stats.cursors.items():
-            if name in self.supervisors:
-                self.supervisors[name].observe(cursor)
-            else:
-                self._tell_unattended(name, cursor)
+            if name not in self.supervisors:
+                self._tell_unattended(name, cursor, name in elsewhere)
         for name in set(self.status.pumps).difference(self.supervisors, stats.cursors):
             del self.status.pumps[name]
 
-    def _tell_unattended(self, name: str, cursor: CursorStats) -> None:
-        """Show a place in the log that no worker moves: of a pump that is disabled, or of none."""
+    def _tell_unattended(self, name: str, cursor: CursorStats, elsewhere: bool) -> None:
+        """Show a place in the log that no worker here moves: of a pump that is disabled, or is not in this file."""
         row = self.status.pumps.setdefault(name, PumpStatus(name, required=False))
         row.cursor = cursor
         if name in self.config.pumps:
             row.enter("stopped", "disabled")
+        elif elsewhere:
+            row.enter("elsewhere")
         elif row.state != "orphan":
             row.enter("orphan")
             log.warning(
@@ -223,9 +275,10 @@ class Runner:
                 extra={"pump": name},
             )
 
-    def _skip(self, pump: str, to: int) -> None:
-        if pump in self.supervisors:
-            self.supervisors[pump].skip(to)
+    def _skip(self, pump: str, part: int, to: int) -> None:
+        for row, supervisor in self.supervisors.items():
+            if self.status.pumps[row].pump == pump:
+                supervisor.skip(part, to)
 
     # Signals -----------------------------------------------------------------------------------------------------
 
@@ -263,28 +316,32 @@ class Runner:
         except BufferError as error:
             log.error("not reloaded: %s", error)
             return
-        for key in ("buffer", "health_check_address", "health_check_path"):
+        for key in ("buffer", "slot", "health_check_address", "health_check_path"):
             if getattr(config, key) != getattr(self.config, key):
                 log.warning("%s has changed: that takes effect at the next start", key.replace("_", "-"))
         set_up_logging(config.log)
-        before, self.config = {name: self._job(name) for name in self.supervisors}, config
-        for name in list(self.supervisors):
-            if name not in config.enabled_pumps:
-                self._retire(name)
-        for name in config.enabled_pumps:
-            if name not in self.supervisors:
-                self._add(name)
-            elif self.status.pumps[name].state == "failed" or not _same(before[name], self._job(name)):
-                self._describe(name)
-                self.supervisors[name].start(self._job(name))
+        _tell_notes(config)
+        before = {row: self._job(row) for row in self.supervisors}
+        self.config = attrs.evolve(config, slot=self.config.slot)  # which its workers go by
+        self._tell_others()
+        rows = self._rows()
+        for row in list(self.supervisors):
+            if row not in rows:
+                self._retire(row)
+        for row in rows:
+            if row not in self.supervisors:
+                self._add(row)
+            elif self.status.pumps[row].state == "failed" or not _same(before[row], self._job(row)):
+                self._describe(row)
+                self.supervisors[row].start(self._job(row))
         log.info("reloaded %s", config.file)
 
-    def _retire(self, name: str) -> None:
-        """Stop a pump that is gone from the configuration; its cursor stays, as an orphan."""
-        supervisor = self.supervisors.pop(name)
+    def _retire(self, row: str) -> None:
+        """Stop a worker that is gone from the configuration; a pump's cursor stays."""
+        supervisor = self.supervisors.pop(row)
         supervisor.stop()
         self.leaving.append(supervisor)
-        del self.status.pumps[name]
+        del self.status.pumps[row]
 
 
 def _same(before: dict[str, Any], after: dict[str, Any]) -> bool:

@@ -18,14 +18,20 @@ Hear = Callable[["WorkerProcess", dict[str, Any] | None], None]
 
 
 class WorkerProcess:
-    """A running `pumpkit.worker`. To be started from the main thread: it dies with the thread that started it."""
+    """A running worker. To be started from the main thread: it dies with the thread that started it.
 
-    def __init__(self, name: str, job: dict[str, Any], hear: Hear) -> None:
+    `name` is shown in the list of processes, `tag` goes with what it writes to stderr, and `module` is what runs.
+    """
+
+    def __init__(
+        self, name: str, job: dict[str, Any], hear: Hear, *, module: str = "pumpkit.worker", tag: str = "pump"
+    ) -> None:
         self.name = name
+        self._tag = {tag: name}
         self._hear = hear
         self._process = subprocess.Popen(
             # -P: what lies in the working directory must not pass for an installed module
-            [sys.executable, "-P", "-m", "pumpkit.worker", name],
+            [sys.executable, "-P", "-m", module, name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -83,7 +89,7 @@ class WorkerProcess:
                     message = json.loads(line)
                     message["status"]
                 except (ValueError, TypeError, KeyError):
-                    log.warning("not a status line: %.200r", line, extra={"pump": self.name})
+                    log.warning("not a status line: %.200r", line, extra=self._tag)
                 else:
                     self._hear(self, message)
         self._hear(self, None)
@@ -93,4 +99,4 @@ class WorkerProcess:
             while line := pipe.readline(1 << 13):  # a line without end is cut
                 text = line.decode(errors="backslashreplace").rstrip()
                 if text:
-                    log.info("%s", text, extra={"pump": self.name})
+                    log.info("%s", text, extra=self._tag)

@@ -1,20 +1,19 @@
-"""Keeping one pump's worker alive: what its status lines mean, when it is overdue, when a new one is started."""
+"""Keeping one process alive: what its status lines mean, when it is overdue, when a new one is started."""
 
 import logging
 import signal
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import attrs
 
-from pumpkit.buffers.base import CursorStats, Position
+from pumpkit.buffers.base import Position
 from pumpkit.deliver import Kind
 from pumpkit.pipes import INIT_LIMIT, MISCONFIGURED, NOT_YET
 from pumpkit.plugins import DEFAULT_TIMEOUT
-from pumpkit.status import PumpStatus, State
-from pumpkit.trouble import Stage, Trouble
+from pumpkit.status import ProcessStatus, State
+from pumpkit.trouble import Stage
 
 #: Seconds until a worker that could not work as configured is tried again without being asked to.
 RETRY_FAILED = 60.0
@@ -31,19 +30,14 @@ STALLED = 60.0
 #: Seconds without a status line, beyond the time the worker itself may take, before it is killed.
 SILENCE = 5.0
 
-#: Seconds over which the rate is taken.
-RATE_SPAN = 5.0
-
-#: Deaths remembered of one pump; more than a search for one record takes.
-MAX_TROUBLE = 200
-
-_WITH_RECORDS: tuple[Stage, ...] = ("select", "shorten", "write", "replay")
+#: What a worker does with records in hand.
+WITH_RECORDS: tuple[Stage, ...] = ("select", "shorten", "write", "replay")
 
 log = logging.getLogger(__name__)
 
 
 class Process(Protocol):
-    """What a supervisor needs of a worker process (`runner.process.WorkerProcess`)."""
+    """What a supervisor needs of a process (`runner.process.WorkerProcess`)."""
 
     pid: int
 
@@ -72,11 +66,11 @@ class Working:
 
 
 class Supervisor:
-    """One pump's worker, over all its lives. Called from the runner's main thread only."""
+    """A process, over all its lives. Called from the runner's main thread only."""
 
     def __init__(
         self,
-        status: PumpStatus,
+        status: ProcessStatus,
         job: dict[str, Any],
         launch: Callable[[dict[str, Any]], Process],
         clock: Callable[[], float] = time.monotonic,
@@ -92,13 +86,10 @@ class Supervisor:
         self._started = self._heard = 0.0
         self._working: Working | None = None
         self._limit: float | None = INIT_LIMIT
-        self._trouble: list[Trouble] = []
-        self._accepted = 0
         self._crashes = 0  # in a row
         self._start_at: float | None = None
         self._stopping = False
-        self._said: State | None = None  # the last state that the present worker told
-        self._delivered: deque[tuple[float, int]] = deque()
+        self._said: State | None = None  # the last state that the present process told
 
     @property
     def gone(self) -> bool:
@@ -113,7 +104,6 @@ class Supervisor:
         """Start a worker now; with another job, once the present one has ended its batch."""
         self.job = job or self.job
         self._crashes = 0
-        self._forget_replays()
         self._start_at = self._clock()
         if self._process is None:
             self._stopping = False
@@ -134,15 +124,8 @@ class Supervisor:
     def kill(self) -> None:
         """End the worker at once: it did not stop in time."""
         if self._process is not None:
-            log.warning("did not stop in time: killed", extra={"pump": self.status.name})
+            log.warning("did not stop in time: killed", extra=self.status.tag)
             self._process.kill()
-
-    def skip(self, to: Position) -> bool:
-        """Let the worker move ahead; return whether there is one."""
-        if self._process is None:
-            return False
-        self._process.send({"do": "skip", "to": to})
-        return True
 
     def hear(self, message: dict[str, Any] | None) -> None:
         """Take in a status line, or None: there will be none any more."""
@@ -154,29 +137,40 @@ class Supervisor:
             case "state":
                 self._said = message["state"]
                 self._enter(message["state"], message["reason"])
-                if "plugin" in message:
-                    self.status.plugin = message["plugin"]
+                if "timeout" in message:
                     self.timeout = message["timeout"] or DEFAULT_TIMEOUT
                     self.status.patience = STALLED + self.timeout
+                self.take(message)
             case "working":
                 first, last = tuple(message["first"]), tuple(message["last"])
                 self._limit = message["limit"]
                 self._working = Working(message["stage"], first, last, self._limit, self._heard)
             case "free":
                 self._working = None
-            case "wrote":
-                self._accepted += 1
-                self.status.writes += 1
-                self.status.write_seconds += message["seconds"]
-            case "replayed":
-                self._forget_replays()
-            case "counts" if "position" in message:
-                self._count(CursorStats(**{key: message[key] for key in CursorStats._fields}))
+            case _:
+                self.take(message)
 
-    def observe(self, stats: CursorStats) -> None:
-        """Take in what the log says of this pump, while no worker does."""
-        if self._process is None or self.status.cursor is None:
-            self._take(stats)
+    def pardon(self) -> None:
+        """Not mind its silence until now: it was the runner that stood still."""
+        self._heard = self._clock()
+
+    # What is different from one kind of process to the other ------------------------------------------------------
+
+    def take(self, message: dict[str, Any]) -> None:
+        """Take in what a status line tells of the process's own work."""
+
+    def full_job(self) -> dict[str, Any]:
+        """Return the job for the process that is started now."""
+        return self.job
+
+    def buried(self) -> None:
+        """Know that the process has ended."""
+
+    def remember(self, working: Working, kind: Kind) -> bool:
+        """Note what a process died in; return whether the next one should try at once."""
+        return False
+
+    # -------------------------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
         """Start, bury or kill a worker if it is time to. To be called several times a second."""
@@ -190,7 +184,7 @@ class Supervisor:
             if code is not None:
                 self._ended = code, now
             elif self._overdue(now):
-                log.error("no sign of life: killed", extra={"pump": self.status.name})
+                log.error("no sign of life: killed", extra=self.status.tag)
                 self._process.kill()
         if self._ended is not None and (self._deaf or now - self._ended[1] > 1.0):
             self._bury(self._process, self._ended[0])
@@ -199,9 +193,8 @@ class Supervisor:
         self._start_at, self._deaf, self._ended, self._working, self._said = None, False, None, None, None
         self._limit = INIT_LIMIT
         self._started = self._heard = self._clock()
-        trouble = [one.to_json() for one in self._trouble]
         try:
-            self._process = self._launch(self.job | {"trouble": trouble, "accepted": self._accepted})
+            self._process = self._launch(self.full_job())
         except (OSError, RuntimeError) as error:  # no process or thread to be had now: no reason to stop the others
             self._enter("crashed", f"its worker cannot be started: {error}")
             self._back_off(self._started)
@@ -220,44 +213,26 @@ class Supervisor:
         if self._stopping and state != "stopped":
             return
         if (state, reason) != (self.status.state, self.status.reason) and state not in ("running", "stopped"):
+            level = {"failed": logging.ERROR, "crashed": logging.ERROR, "standby": logging.INFO}
             log.log(
-                logging.ERROR if state in ("failed", "crashed") else logging.WARNING,
+                level.get(state, logging.WARNING),
                 "%s: %s" if reason else "%s",
                 *([state, reason] if reason else [state]),
-                extra={"pump": self.status.name},
+                extra=self.status.tag,
             )
-        if reason:
+        if self.status.state == "standby":  # what waits was not its own to carry until now
+            self.status.moved = time.monotonic()
+        if reason and state != "standby":
             self.status.last_error, self.status.last_error_at = reason, time.time()
         self.status.enter(state, reason)
 
-    def _count(self, stats: CursorStats) -> None:
-        now = self._clock()
-        self._take(stats)
-        self._delivered.append((now, stats.delivered))
-        while now - self._delivered[0][0] > RATE_SPAN:
-            self._delivered.popleft()
-        then, delivered = self._delivered[0]
-        self.status.rate = (stats.delivered - delivered) / (now - then) if now > then else 0.0
-
-    def _take(self, stats: CursorStats) -> None:
-        """Take up where the pump is; what lies behind it is no trouble any more."""
-        before, self.status.cursor = self.status.cursor, stats
-        if before is None or stats.lag == 0 or stats.position != before.position:
-            self.status.moved = time.monotonic()
-        if before is not None and stats.position < before.position:  # in a log that was created anew
-            self._trouble = []
-        self._trouble = [one for one in self._trouble if one.stage == "replay" or one.last[0] > stats.position]
-
-    def _forget_replays(self) -> None:
-        self._trouble = [one for one in self._trouble if one.stage != "replay"]
-
     def _bury(self, process: Process, code: int) -> None:
-        """A worker has ended: remember what it had in hand, and decide when the next one starts."""
+        """It has ended: remember what it was in, and decide when the next one starts."""
         process.close()
         now = self._clock()
         again = self._start_at is not None
-        self._process, self.status.pid, self.status.rate = None, None, 0.0
-        self._delivered.clear()
+        self._process, self.status.pid = None, None
+        self.buried()
         if self._stopping:
             self._stopping = False
             if not again:
@@ -270,7 +245,8 @@ class Supervisor:
         if code == MISCONFIGURED and self._said == "failed":
             self._start_at = now + RETRY_FAILED
             return
-        if self._remember(now):
+        working = self._working
+        if working is not None and self.remember(working, self._kind(working, now)):
             self._start_at = now
         else:
             self._back_off(now)
@@ -282,17 +258,6 @@ class Supervisor:
     def _back_off(self, now: float) -> None:
         self._start_at = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._crashes, 10))
         self._crashes += 1
-
-    def _remember(self, now: float) -> bool:
-        """Note the records in hand as trouble; return whether that narrows the search for the one that kills."""
-        working = self._working
-        if working is None or working.stage not in _WITH_RECORDS:
-            return False
-        one = Trouble(working.stage, working.first, working.last, self._kind(working, now), self._accepted)
-        again = any((one.first, one.last) == (other.first, other.last) for other in self._trouble)
-        narrower = not again and any(one.within(other) for other in self._trouble)
-        self._trouble = [*self._trouble, one][-MAX_TROUBLE:]
-        return narrower
 
     def _kind(self, working: Working, now: float) -> Kind:
         # By the time elapsed: the watchdog's exit code is no different from another's.
@@ -306,6 +271,6 @@ class Supervisor:
         if self._kind(working, now) == "timeout":
             how = f"took longer than {working.limit:g} s"
         place = ""
-        if working.stage in _WITH_RECORDS:
+        if working.stage in WITH_RECORDS:
             place = f" with the records {working.first[0]}:{working.first[1]} to {working.last[0]}:{working.last[1]}"
         return f"{working.stage} {how}{place}"

@@ -4,7 +4,7 @@ import pytest
 
 from pumpkit.buffers.base import CursorStats
 from pumpkit.pipes import CRASHED, MISCONFIGURED, NOT_YET, STOPPED
-from pumpkit.runner.supervisor import Supervisor
+from pumpkit.runner.pumps import PumpSupervisor
 from pumpkit.status import PumpStatus
 
 
@@ -35,7 +35,7 @@ class Stage:
     def __init__(self):
         self.now, self.workers = 1000.0, []
         self.status = PumpStatus("audit", "csv")
-        self.supervisor = Supervisor(self.status, {"v": 1}, self.launch, lambda: self.now)
+        self.supervisor = PumpSupervisor(self.status, {"v": 1}, self.launch, lambda: self.now)
 
     def launch(self, job):
         self.workers.append(Worker(job, 100 + len(self.workers)))
@@ -56,9 +56,9 @@ class Stage:
     def working(self, first=(5, 0), last=(5, 999), limit=10.0, stage="write"):
         self.say("working", stage=stage, first=list(first), last=list(last), limit=limit)
 
-    def counts(self, position=4, lag=10, delivered=0):
+    def counts(self, position=4, lag=10, delivered=0, moved=False):
         stats = CursorStats("audit", position, 0, delivered, 0, 0, 0, 0, lag, None, "run", 0, 0)
-        self.say("counts", **stats._asdict())
+        self.say("counts", **stats._asdict(), moved=moved)
 
     def die(self, code):
         self.worker.code = code
@@ -337,10 +337,10 @@ def test_a_lag_without_progress_is_unhealthy_in_the_end(stage):
 
 def test_a_skip_reaches_the_worker_or_says_that_there_is_none(stage):
     """Moving ahead is the worker's to do while one lives."""
-    assert stage.supervisor.skip(7)
-    assert stage.worker.orders == [{"do": "skip", "to": 7}]
+    assert stage.supervisor.skip(0, 7)
+    assert stage.worker.orders == [{"do": "skip", "part": 0, "to": 7}]
     stage.die(-9)
-    assert not stage.supervisor.skip(8)
+    assert not stage.supervisor.skip(0, 8)
 
 
 def test_the_rate_is_what_was_delivered_lately(stage):
