@@ -5,7 +5,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 
 from pumpkit import AnalyticsRecord, Reporter
 from pumpkit.buffers import Buffer, open_buffer
-from pumpkit.buffers.base import Gap
+from pumpkit.buffers.base import Confirm, Gap
 from pumpkit.buffers.redis_list import target
 from pumpkit.buffers.registry import driver
 from pumpkit.config import ConfigInvalid
@@ -23,6 +23,7 @@ from pumpkit.errors import BadFrame, BufferConfigError, BufferFull, BufferUnavai
 from pumpkit.frames import RAW, pack_frame
 from pumpkit.ids import new_producer
 from pumpkit.values import RecordPacker
+from tests.servers.proxy import Proxy
 from tests.servers.redis import RedisServer, Replicated
 
 IAM = "analytics-iam-system-analytics"
@@ -35,7 +36,7 @@ def server(redis_kind: str, redis_server: RedisServer) -> RedisServer:
     return redis_server
 
 
-def url(server: RedisServer, options: str = "dialect=iam") -> str:
+def url(server: RedisServer | Proxy, options: str = "dialect=iam") -> str:
     """Return the URL of a list in a server."""
     return f"redis-list://127.0.0.1:{server.port}?{options}"
 
@@ -377,6 +378,91 @@ with pumpkit.Reporter({url(server)!r}, flush_interval=0.01) as reporter:
     found += users(server)
     for who in ("parent", "child"):
         assert [user for user in found if user.startswith(who)] == [f"{who}-{i}" for i in range(1_000)]
+
+
+@pytest.fixture
+def proxy(server: RedisServer) -> Iterator[Proxy]:
+    """A way to the server that loses answers when asked to."""
+    with Proxy(server.port) as proxy:
+        yield proxy
+
+
+def push(request: bytes) -> bool:
+    """Return whether a request pushes items, in whatever way the script is called."""
+    return b"EVAL" in request
+
+
+def test_lost_answers_double_nothing(server: RedisServer, proxy: Proxy) -> None:
+    """Every third push is done and its answer lost: a Go pump that drains meanwhile gets each record once, in order."""
+    proxy.cut(push, every=3)
+    found: list[str] = []
+    with Reporter(url(proxy), flush_interval=0.005) as reporter:
+        for i in range(2_000):
+            reporter.record({"username": str(i)})
+            if i % 40 == 0:
+                reporter.flush(0.02)
+                found += users(server)
+        assert reporter.flush(30).pending == 0
+    found += users(server)
+    assert found == [str(i) for i in range(2_000)]
+    assert proxy.lost >= 5
+
+
+@pytest.mark.parametrize("confirm", ["stored", "replicated"])
+def test_an_answer_lost_in_the_middle(server: RedisServer, proxy: Proxy, confirm: Confirm) -> None:
+    """A frame of several slices whose second answer is lost is neither doubled nor cut short."""
+    producer = Producer()
+    frame = producer.users(1_700)
+    with closing(open_buffer(url(proxy, "dialect=iam") + "&replicas=1")) as opened:
+        proxy.cut(push, every=2, times=3)
+        for _ in range(4):
+            with suppress(BufferUnavailable):
+                opened.append([frame], confirm=confirm, timeout=0.5)
+        assert opened.append([frame]) is None
+    assert proxy.lost >= 1
+    assert users(server) == [f"{producer.id.hex()}-{i}" for i in range(1_700)]
+
+
+def test_two_producers_with_lost_answers(server: RedisServer, proxy: Proxy) -> None:
+    """Both processes share the list and the trouble; each one's records come once, and in order."""
+    code = f"""
+import pumpkit
+with pumpkit.Reporter({url(proxy)!r}, flush_interval=0.005) as reporter:
+    for i in range(1_000):
+        reporter.record({{"username": f"child-{{i}}"}})
+        if i % 100 == 0:
+            reporter.flush(0.1)
+    assert reporter.flush(30).pending == 0
+"""
+    proxy.cut(push, every=4)
+    child = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    with Reporter(url(proxy), flush_interval=0.005) as reporter:
+        for i in range(1_000):
+            reporter.record({"username": f"parent-{i}"})
+            if i % 100 == 0:
+                reporter.flush(0.1)
+        assert reporter.flush(30).pending == 0
+    assert child.wait(60) == 0
+    found = users(server)
+    for who in ("parent", "child"):
+        assert [user for user in found if user.startswith(who)] == [f"{who}-{i}" for i in range(1_000)]
+    assert proxy.lost >= 2
+
+
+def test_a_server_that_hangs(server: RedisServer, proxy: Proxy) -> None:
+    """An append ends in time, and what is repeated afterwards is pushed once."""
+    producer = Producer()
+    frame = producer.users(3)
+    with closing(open_buffer(url(proxy))) as opened:
+        proxy.mode = "blackhole"
+        with pytest.raises(BufferUnavailable, match="did not answer in time"):
+            opened.append([frame], timeout=0.3)
+        proxy.mode = "refuse"
+        with pytest.raises(BufferUnavailable, match="nobody listens there"):
+            opened.append([frame], timeout=0.3)
+        proxy.mode = "pass"
+        assert opened.append([frame]) is None
+    assert len(users(server)) == 3
 
 
 def test_a_reporter_outlives_a_restart(server: RedisServer) -> None:
