@@ -21,6 +21,9 @@ _OPTION = re.compile(r"\b([\w-]*(?:password|passwd|pwd|secret|token|api_?key))=(
 #: A reference to one variable or file and nothing else, which tells no secret.
 _REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}|\$\{file:[^}]*\}")
 
+#: A reference with a default, which may be a secret itself.
+_DEFAULT = re.compile(r"\$\{[^}]*:-")
+
 
 class Masks:
     """Masks secrets, and remembers what is hidden.
@@ -61,8 +64,8 @@ class Masks:
         return bool(_NAMES.search(key)) and not _ELSEWHERE.search(key)
 
     def _text(self, text: str, path: tuple[str, ...]) -> str:
-        if ":-" in text and (_IN_URL.search(text) or _OPTION.search(text)):
-            return self._variable(text, path, "as it is")  # the secret may be within a reference, as its default
+        if _DEFAULT.search(text) and (_IN_URL.search(text) or _OPTION.search(text)):
+            return self._variable(text, path, "as it is")  # it may be within the reference
 
         def in_url(match: re.Match[str]) -> str:
             user, password = match.group(1, 2) if match[2] else match.group(3, 4)

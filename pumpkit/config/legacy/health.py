@@ -12,7 +12,7 @@ def put_delay(translation: Translation, item: Item | None, default: int | None) 
         if default is not None:
             translation.put(("purge-delay",), default, "")
     elif item.value:
-        translation.put(("purge-delay",), item.raw, item.path)
+        translation.put(("purge-delay",), item.kept, item.path)
     else:
         translation.note(item.path, "is 0, of which the original never drains; here it is the default, 0.2 s")
 
@@ -25,7 +25,7 @@ def put_path(translation: Translation, item: Item | None, default: str) -> None:
         translation.note(item.path, f"is served anyway; the check of every pump is at {default} besides")
         translation.put(("health-check-path",), default, item.path)
     else:
-        translation.put(("health-check-path",), item.raw, item.path)
+        translation.put(("health-check-path",), item.kept, item.path)
 
 
 def with_host(address: str) -> str:

@@ -57,19 +57,19 @@ def translate(values: dict[str, Any], translation: Translation) -> None:
     health.put_path(translation, items.get("health_check_path"), "healthz")
     put = translation.put
     if address := items.get("health_check_address"):
-        put(("health-check-address",), health.with_host(address.raw), address.path)
+        put(("health-check-address",), health.with_host(address.kept), address.path)
     else:
         put(("health-check-address",), "0.0.0.0:7070", "")
     if omit := items.get("omit_detailed_recording"):
-        put(("omit-detailed-recording",), omit.raw, omit.path)
+        put(("omit-detailed-recording",), omit.kept, omit.path)
     redis = items.get("redis")
-    server.put(translation, translation.read(redis.raw if redis else None, "redis", server.KEYS), "redis", "iam", LIST)
+    server.put(translation, translation.read(redis.kept if redis else None, "redis", server.KEYS), "redis", "iam", LIST)
     if "pumps" in items:
         pumps.put(translation, items["pumps"], PUMP_KEYS, FILTERS)
     else:
         put(("pumps", "csv"), {"type": "csv", "meta": {"csv_dir": "./analytics-data"}}, "pumps")
         translation.note("pumps", "is missing, so there is one pump as in the original: csv, into ./analytics-data")
-    _put_log(translation, items["log"].raw if "log" in items else None, "log")
+    _put_log(translation, items["log"].kept if "log" in items else None, "log")
 
 
 def _put_log(translation: Translation, values: Any, path: str) -> None:

@@ -40,7 +40,7 @@ def put(
     """Put every pump with the keys that both originals have; return the items of each, by its name here."""
     found: dict[str, dict[str, Item]] = {}
     spelled: dict[str, str] = {}
-    for name, raw in translation.mapping(pumps.raw if pumps else None, pumps.path if pumps else "pumps").items():
+    for name, raw in translation.mapping(pumps.kept if pumps else None, pumps.path if pumps else "pumps").items():
         at, ours = join(pumps.path if pumps else "pumps", name), name.lower()
         if ours in found:
             translation.refuse(at, f"is the same pump as {spelled[ours]}, for names are in lower case; rename one")
@@ -51,9 +51,9 @@ def put(
         translation.put(("pumps", ours, "type"), *_type(translation, ours, items, at))
         for key in ("timeout", "omit_detailed_recording"):
             if key in items:
-                translation.put(("pumps", ours, key.replace("_", "-")), items[key].raw, items[key].path)
+                translation.put(("pumps", ours, key.replace("_", "-")), items[key].kept, items[key].path)
         if "filters" in items:
-            _put_filters(translation, ours, translation.read(items["filters"].raw, items["filters"].path, filters))
+            _put_filters(translation, ours, translation.read(items["filters"].kept, items["filters"].path, filters))
         if "meta" in items:
             _put_meta(translation, ours, items["meta"])
     return found
@@ -80,7 +80,7 @@ def _put_filters(translation: Translation, pump: str, items: Mapping[str, Item])
 
 
 def _put_meta(translation: Translation, pump: str, meta: Item) -> None:
-    values = dict(meta.raw)
+    values = dict(meta.kept)
     if "meta_env_prefix" in values:
         del values["meta_env_prefix"]
         translation.note(join(meta.path, "meta_env_prefix"), "is ignored: no variables are read; remove it")

@@ -101,7 +101,7 @@ class _Server:
         for index, address in enumerate(self._addresses()):
             location += Part() + ("," if index else "") + address
         if self.mode == "sentinel":
-            location += Part() + "/" + _quoted(self.items["master_name"].raw)
+            location += Part() + "/" + _quoted(self.items["master_name"].kept)
         return location + self._database()
 
     def options(self) -> list[Part]:
@@ -117,14 +117,14 @@ class _Server:
             add("verify-cert", "false")
         for name in ("ssl_ca_file", "ssl_cert_file", "ssl_key_file"):
             if self.tls and name in self.items:
-                add(name.removeprefix("ssl_").replace("_", "-"), self.items[name].raw)
+                add(name.removeprefix("ssl_").replace("_", "-"), self.items[name].kept)
         if variable := self._variable("password"):
             add("password-env", variable)
         if self.mode == "sentinel" and "sentinel_password" in self.items:
             variable = self._variable("sentinel_password")
             add(
                 "sentinel-password-env" if variable else "sentinel-password",
-                variable or self.items["sentinel_password"].raw,
+                variable or self.items["sentinel_password"].kept,
             )
         if seconds := self._says("timeout"):
             add("connect-timeout", min(seconds, _LONGEST))
@@ -135,26 +135,24 @@ class _Server:
 
     def _variable(self, name: str) -> str | None:
         """Return the environment variable that a value is, if it is nothing else."""
-        raw = self.items[name].raw if name in self.items else None
+        raw = self.items[name].kept if name in self.items else None
         found = _VARIABLE.fullmatch(raw.source) if isinstance(raw, Filled) else None
         return found[1] if found else None
 
     def _login(self) -> Part:
         login = Part()
-        if "username" in self.items:
-            login += _quoted(self.items["username"].raw)
-            if "password" not in self.items:
-                self.translation.refuse(self.items["username"].path, "needs a password; add it, or remove the user")
+        if "username" in self.items and "password" not in self.items:
+            self.translation.refuse(self.items["username"].path, "needs a password; add it, or remove the user")
+        elif "username" in self.items:
+            login += _quoted(self.items["username"].kept)
         if "password" in self.items and not self._variable("password"):
-            login += Part() + ":" + _quoted(self.items["password"].raw)
+            login += Part() + ":" + _quoted(self.items["password"].kept)
         return login + "@" if login.text else login
 
     def _addresses(self) -> list[Part]:
         found: list[Part]
-        if "addrs" in self.items:
-            raw = self.items["addrs"].raw
-            whole = isinstance(raw, str) and len(self._says("addrs")) == 1
-            found = [_quoted(one, ":[]") for one in ([raw] if whole else self._raw_list("addrs"))]
+        if addresses := self._says("addrs"):
+            found = [_quoted(address, ":[]") for address in addresses]
         elif hosts := self._says("hosts"):
             found = [_quoted(host) + ":" + _quoted(number) for host, number in hosts.items()]
         else:
@@ -165,16 +163,12 @@ class _Server:
             del found[1:]
         return found
 
-    def _raw_list(self, name: str) -> list[Any]:
-        raw = self.items[name].raw
-        return raw if isinstance(raw, list) and len(raw) == len(self._says(name)) else list(self._says(name))
-
     def _address(self) -> Part:
-        host = self.items["host"].raw if "host" in self.items else "127.0.0.1"
+        host = self.items["host"].kept if "host" in self.items else "127.0.0.1"
         address = _quoted(host)
         if ":" in str(host):
             address = Part() + f"[{host}]"
-        return address + ":" + _quoted(self.items["port"].raw) if self._says("port") else address
+        return address + ":" + _quoted(self.items["port"].kept) if self._says("port") else address
 
     def _database(self) -> Part:
         number = self.items.get("database")
@@ -183,4 +177,4 @@ class _Server:
         if self.mode == "cluster":
             self.translation.note(number.path, "is ignored, for a cluster has the database 0 only; remove it")
             return Part()
-        return Part() + "/" + _quoted(number.raw)
+        return Part() + "/" + _quoted(number.kept)

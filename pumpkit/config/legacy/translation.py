@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from pumpkit.config import scalars
+from pumpkit.config.interpolate import Filled
 from pumpkit.config.problems import Finding, Refused, join
 
 
@@ -33,10 +34,10 @@ class OldKey:
 
 @attrs.frozen
 class Item:
-    """The value of a key: as it was read, `raw` as it stands in the file, and the key path there."""
+    """The value of a key as it was read, and `kept` with what was filled in; the key path in the file."""
 
     value: Any
-    raw: Any
+    kept: Any
     path: str
 
 
@@ -105,7 +106,7 @@ class Translation:
         except Refused as error:
             self.findings += error.under(at)
             return
-        items[old.plain] = Item(value, raw, at)
+        items[old.plain] = Item(value, raw if isinstance(raw, Filled) else value, at)
         if value in old.idle:
             return
         if old.refusal:
@@ -133,13 +134,16 @@ def _unknown(name: str, known: dict[str, str]) -> str:
 
 def text(value: Any) -> str:
     """Text; a whole number is taken for its digits, as the originals do."""
+    if isinstance(value, Filled):
+        return value
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else scalars.text(value)
 
 
 def texts(value: Any) -> list[str]:
     """A list of texts, or one text with commas between."""
-    found = value.split(",") if isinstance(value, str) else value
-    return [item.strip() for item in scalars.sequence(found, text) if item.strip()]
+    if isinstance(value, str):
+        value = [value] if "," not in value else [part.strip() for part in value.split(",")]
+    return [item for item in scalars.sequence(value, text) if item]
 
 
 def count(value: Any) -> int:

@@ -158,7 +158,7 @@ def _put_log(translation: Translation, items: dict[str, Item]) -> None:
 
 def _put_storage(translation: Translation, block: Item | None) -> None:
     path = block.path if block else "analytics_storage_config"
-    items = translation.read(block.raw if block else None, path, STORAGE_KEYS)
+    items = translation.read(block.kept if block else None, path, STORAGE_KEYS)
     if (auth := items.get("iam_auth")) and auth.value.get("enabled") not in (None, False):
         translation.refuse(auth.path, "logging in by a cloud's identities is not known here; use username and password")
     prefix = items.get("key_prefix") or items.get("redis_key_prefix")
@@ -170,14 +170,14 @@ def _put_detail(translation: Translation, items: dict[str, Item]) -> None:
     omit = items.get("omit_detailed_recording")
     translation.put(("detail-fields",), DETAIL_FIELDS, omit.path if omit else "")
     if omit:
-        translation.put(("omit-detailed-recording",), omit.raw, omit.path)
+        translation.put(("omit-detailed-recording",), omit.kept, omit.path)
 
 
 def _put_pump(translation: Translation, name: str, items: dict[str, Item], size: Item | None) -> None:
     own = items.get("max_record_size")
     size = own if own and own.value else size
     if size and size.value:
-        translation.put(("pumps", name, "max-detail-bytes"), size.raw, size.path)
+        translation.put(("pumps", name, "max-detail-bytes"), size.kept, size.path)
     if ignored := items.get("ignore_fields"):
         fields = [_RENAMED.get(field, field) for field in ignored.value]
         translation.put(("pumps", name, "ignore-fields"), fields, ignored.path)
