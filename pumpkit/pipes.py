@@ -13,8 +13,11 @@
 The end of stdin means that the runner is gone. A worker ends with one of the exit codes below, or by a signal.
 """
 
+import ctypes
 import json
 import os
+import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,6 +28,15 @@ STOPPED, CRASHED, NOT_YET, MISCONFIGURED = 0, 1, 75, 78
 
 #: Seconds that a plugin has to be imported and connect, and to close.
 INIT_LIMIT = CLOSE_LIMIT = 30.0
+
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def die_with_parent() -> None:
+    """Be told to stop when the runner dies, whatever has become of the pipe (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Pipes:

@@ -3,7 +3,6 @@
 What it says and how it ends: `pumpkit.pipes`.
 """
 
-import ctypes
 import faulthandler
 import os
 import queue
@@ -22,7 +21,7 @@ from pumpkit.buffers.base import Position, together
 from pumpkit.config.snapshot import restore
 from pumpkit.describing import describe_plugin, find_problems, try_sink
 from pumpkit.errors import BufferBusy, BufferUnavailable, ConfigError, Fenced, Unavailable
-from pumpkit.pipes import CLOSE_LIMIT, CRASHED, INIT_LIMIT, MISCONFIGURED, NOT_YET, STOPPED, Pipes
+from pumpkit.pipes import CLOSE_LIMIT, CRASHED, INIT_LIMIT, MISCONFIGURED, NOT_YET, STOPPED, Pipes, die_with_parent
 from pumpkit.plugins import Sink
 from pumpkit.pump import Pump
 from pumpkit.replay import Replayer
@@ -37,8 +36,6 @@ REPLAY_AFTER = 10.0
 
 #: Seconds between two looks at an idle log, however short `purge-delay` is.
 LEAST_REST = 0.001
-
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Leave(Exception):
@@ -294,18 +291,12 @@ class Worker:
             self._beat()
 
 
-def _die_with_parent() -> None:
-    """Be told to stop when the runner dies, whatever has become of the pipe (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
 def main() -> int:
     """Do the job that stands on stdin."""
     pipes = Pipes()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()
-    _die_with_parent()
+    die_with_parent()
     try:
         job = pipes.job()
     except EOFError:

@@ -22,7 +22,7 @@ LAYERS = [
     ["trouble"],
     ["pump"],
     ["replay", "describing", "pipes", "health"],
-    ["worker"],
+    ["worker", "inputs"],
     ["runner"],
     ["checking"],
     ["cli"],

@@ -33,6 +33,9 @@ if records > 0 then
     return {'full', text(used), text(cap)}
   end
 end
+if list then
+  begin_to_write(meta) -- what is moved needs less memory than before, so it may be moved when there is none left
+end
 local last = tonumber(string.match(row, '|(%d+)$') or '0')
 local at, step = math.max(now(), number(meta, 'last') + 1), 1
 if number(meta, 'shards') > 1 then -- positions of two shards are never the same
