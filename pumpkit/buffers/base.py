@@ -244,7 +244,7 @@ class Buffer(Protocol):
         In one transaction: a frame below the producer's next sequence is already there and skipped; a frame above it
         is not stored, nor any after it, and the answer is a `Gap`, unless `accept_gap`, which stores it and counts
         the hole as lost. A farewell frame (no records) only updates the producer's drops. `timeout` is in seconds.
-        Until `confirm` is reached BufferUnavailable is raised, though they may be stored: repeating them tries again.
+        Until `confirm` is reached Unconfirmed is raised, though they may be stored: repeating them tries again.
         All frames or none are refused: BadFrame for bytes that are not a frame or that overlap what is there,
         FrameTooNew, ValueError for frames of several producers, BufferFull, BufferConfigError for a `confirm` that
         this buffer cannot give.

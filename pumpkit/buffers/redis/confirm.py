@@ -7,7 +7,7 @@ import redis
 
 from pumpkit.buffers.base import Confirm
 from pumpkit.buffers.redis.link import Argument, Link
-from pumpkit.errors import BufferConfigError, BufferUnavailable
+from pumpkit.errors import BufferConfigError, Unconfirmed
 
 #: Seconds of a call's patience that are kept back when the server is to wait: it looks at its clock ten times a second.
 _MARGIN = 0.15
@@ -28,7 +28,7 @@ class Confirmation:
     ) -> Any:
         """Run a script and return its answer. `timeout` is in seconds.
 
-        Raises BufferUnavailable while it is written but not confirmed, BufferConfigError if it can never be.
+        Raises Unconfirmed while it is written but not confirmed, BufferConfigError if it can never be.
         """
         if confirm == "stored" or (confirm == "synced" and self._syncs_always()):
             return self._link.call(name, keys, arguments, timeout=timeout)
@@ -46,11 +46,11 @@ class Confirmation:
             advice = "set `appendonly yes`" if "appendonly" in str(reached) else "set `appendfsync always`"
             raise BufferConfigError(f"{shown} cannot confirm records as {confirm}: {reached}; {advice}")
         if isinstance(reached, Exception):
-            raise BufferUnavailable(f"{shown}: stored, and not known to be {confirm}: {reached}") from reached
+            raise Unconfirmed(f"{shown}: stored, and not known to be {confirm}: {reached}") from reached
         if confirm == "replicated" and reached < replicas:
-            raise BufferUnavailable(f"{shown}: stored, but only {reached} of {replicas} replicas have it")
+            raise Unconfirmed(f"{shown}: stored, but only {reached} of {replicas} replicas have it")
         if confirm == "synced" and reached[0] < 1:
-            raise BufferUnavailable(f"{shown}: stored, but not synced to its disk in time")
+            raise Unconfirmed(f"{shown}: stored, but not synced to its disk in time")
 
     def _syncs_always(self) -> bool:
         """Whether the server syncs each write before it answers, so that nothing has to be waited for."""
