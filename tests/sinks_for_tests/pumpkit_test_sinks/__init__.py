@@ -26,6 +26,7 @@ What provokes a sink (keys of `base.FileSink`):
 | t-timeout         | asks for a timeout of `seconds` (1) by its own hook, then hangs                                |
 | t-hang            | never returns; `how`: sleep, gil (a C call that keeps the lock) or regex                       |
 | t-hang-filter     | t-hang with `where: filters`                                                                   |
+| t-secret          | t-file with a setting `pin`, a secret by its type                                              |
 | t-segfault        | dies of SIGSEGV                                                                                |
 | t-segfault-filter | t-segfault with `where: filters`                                                               |
 | t-exit            | `how`: sys (sys.exit), os (os._exit) or kill (SIGKILL to itself); `code` (3)                   |
