@@ -1,5 +1,6 @@
 """Connecting to Redis: every way there, and what its failures are called."""
 
+import re
 import shutil
 import socket
 import threading
@@ -120,7 +121,7 @@ def test_a_client_certificate(new_redis_tls: Callable[..., TlsRedisServer], cert
     assert ask(server.url + shown, "PING") is True
     with pytest.raises((BufferConfigError, BufferUnavailable)) as refusal:
         ask(server.url, "PING")
-    assert "want a client certificate" in str(refusal.value)  # with or without "may"
+    assert re.search("wants? a client certificate", str(refusal.value))
     stranger = f"&cert-file={certificates.file('stranger')}&key-file={certificates.key('stranger')}"
     with pytest.raises((BufferConfigError, BufferUnavailable)):
         ask(server.url + stranger, "PING")

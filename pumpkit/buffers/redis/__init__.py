@@ -13,7 +13,8 @@ Everything that changes is changed by a script (`lua/`), in one step, after the 
 allows it. So answers may get lost, and processes may freeze and wake up: nothing happens twice, and nothing by halves.
 """
 
-from pumpkit.buffers.base import Buffer
+from pumpkit.buffers.base import Buffer, Fact
+from pumpkit.buffers.redis import about
 from pumpkit.buffers.redis import url as urls
 from pumpkit.buffers.redis.buffer import RedisBuffer
 from pumpkit.buffers.redis.shards import ShardedBuffer
@@ -41,3 +42,8 @@ def open(url: str, *, create: bool) -> Buffer:
             shard.close()
         raise
     return ShardedBuffer(shards)
+
+
+def facts(url: str) -> list[Fact]:
+    """Return what there is to know of the servers at `url`; see `base.BufferModule.facts`."""
+    return about.facts(urls.parse(url))

@@ -6,6 +6,7 @@ inside a cluster (MOVED, ASK) are followed: they say that nothing was done.
 """
 
 import os
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import redis
@@ -19,7 +20,7 @@ from pumpkit.buffers.redis.explain import explained, explanation
 from pumpkit.buffers.redis.url import Login, Place
 from pumpkit.errors import BufferConfigError, BufferError, BufferUnavailable
 
-__all__ = ["Client", "connect", "explained"]
+__all__ = ["Client", "connect", "explained", "sentinel_states"]
 
 Client: TypeAlias = redis.Redis | redis.RedisCluster
 
@@ -43,6 +44,12 @@ def connect(place: Place, timeout: float) -> Client:
     nodes = [ClusterNode(host, port) for host, port in place.hosts]  # type: ignore[no-untyped-call]
     with explained(place):
         return redis.RedisCluster(startup_nodes=nodes, **options)
+
+
+def sentinel_states(place: Place, timeout: float) -> Iterator[tuple[str, "dict[str, Any] | BufferError"]]:
+    """Yield what each sentinel is called, and what it says of the master, or why it says nothing."""
+    for _, who, state in _Sentinels(place, timeout).states(place.master):
+        yield who, state
 
 
 def _options(place: Place, login: Login, timeout: float) -> dict[str, Any]:
@@ -95,28 +102,11 @@ class _Sentinels:
 
     def discover_master(self, service_name: str) -> tuple[str, int]:
         """Return where the master is. Raises BufferUnavailable, or BufferConfigError if no sentinel can know it."""
-        hosts = self._place.hosts
         failures: list[BufferError] = []
-        others: set[str] = set()
         down = False
-        for step in range(len(hosts)):
-            number = (self._first + step) % len(hosts)
-            host, port = hosts[number]
-            try:
-                with redis.Redis(host=host, port=port, **self._options) as sentinel:
-                    masters = sentinel.sentinel_masters()
-            except (redis.RedisError, OSError) as error:
-                failures.append(explanation(self._place, error, f"the sentinel {host}:{port}"))
-                continue
-            state = masters.get(service_name)
-            if state is None:
-                others.update(masters)
-                failures.append(
-                    BufferConfigError(
-                        f"{self._place.shown}: the sentinel {host}:{port} knows no master {service_name!r}, "
-                        f"only {', '.join(sorted(masters)) or 'none'}"
-                    )
-                )
+        for number, _, state in self.states(service_name):
+            if isinstance(state, BufferError):
+                failures.append(state)
             elif state["is_sdown"] or state["is_odown"] or not state["is_master"]:
                 down = True
             else:
@@ -129,3 +119,22 @@ class _Sentinels:
             )
         # One that cannot be reached may know better than one that answered.
         raise next((error for error in failures if not isinstance(error, BufferConfigError)), failures[0])
+
+    def states(self, service_name: str) -> Iterator[tuple[int, str, "dict[str, Any] | BufferError"]]:
+        """Ask one sentinel after the other; yield its number, what it is called, and what it says of the master."""
+        hosts = self._place.hosts
+        for step in range(len(hosts)):
+            number = (self._first + step) % len(hosts)
+            host, port = hosts[number]
+            who = f"the sentinel {host}:{port}"
+            try:
+                with redis.Redis(host=host, port=port, **self._options) as sentinel:
+                    masters = sentinel.sentinel_masters()
+            except (redis.RedisError, OSError) as error:
+                yield number, who, explanation(self._place, error, who)
+                continue
+            if service_name in masters:
+                yield number, who, masters[service_name]
+            else:
+                known = f"knows no master {service_name!r}, only {', '.join(sorted(masters)) or 'none'}"
+                yield number, who, BufferConfigError(f"{self._place.shown}: {who} {known}")
