@@ -8,7 +8,7 @@ import attrs
 
 from pumpkit.buffers import open_buffer
 from pumpkit.buffers.base import BufferStats, CursorStats, Severity
-from pumpkit.buffers.registry import default_url, driver, shown
+from pumpkit.buffers.registry import default_url, driver
 from pumpkit.checking import Trial
 from pumpkit.cli.text import ago, moment, number, plural, size, span, unused
 from pumpkit.config import Config, Problem, Where
@@ -62,7 +62,7 @@ def survey(config: Config, trials: Mapping[str, Trial]) -> Survey:
         found.add("buffer", "error", str(error))
     except BufferError as error:
         found.unreachable = True
-        found.add("buffer", "warning", f"{shown(url)} cannot be reached: {error}")
+        found.add("buffer", "warning", f"cannot be reached: {error}")
     if stats:
         found.findings += [*_buffer(stats), *_runners(runners)]
     for name, pump in config.pumps.items():
@@ -112,7 +112,8 @@ def _input(found: Survey, about: str, one: InputConfig, url: str) -> None:
 
 def _buffer(stats: BufferStats) -> Iterator[Finding]:
     share = stats.size_bytes / stats.max_bytes if stats.max_bytes else 0.0
-    room = f"{size(stats.size_bytes)} of its cap of {size(stats.max_bytes)} are used ({100 * share:.0f} %)"
+    used = f"{size(stats.size_bytes)} of its cap of {size(stats.max_bytes)} are used ({100 * share:.0f} %)"
+    room = f"{stats.location}: {used}"
     if share >= _NEARLY_FULL:
         hint = (
             "optional pumps skip records now, and soon appends are refused: see `pumpkit status` for the slowest pump"
@@ -140,7 +141,7 @@ def _runners(runners: Sequence[Runner]) -> Iterator[Finding]:
         if _alive(runner):
             yield Finding(about, "good", f"alive: {_who(runner)}")
         else:
-            yield Finding(about, "warning", f"away: {_who(runner)}; what it had in hand goes to the others")
+            yield Finding(about, "good", f"away, as far as the buffer knows: {_who(runner)} had it last")
     if not any(map(_alive, runners)):
         yield Finding("runner", "good", "none is running; start one with `pumpkit run`")
 

@@ -12,8 +12,10 @@ from click.testing import Result
 
 from pumpkit import checking
 from pumpkit.buffers import Buffer
+from tests.servers.redis import RedisServer, free_port
 
 Run = Callable[..., Result]
+Store = Callable[..., list[str]]
 Write = Callable[..., Path]
 
 
@@ -208,3 +210,109 @@ def test_csv_in_use_by_the_runner(
     finally:
         runner.release()
         lock.release()
+
+
+class TestRedis:
+    """The same for a buffer in Redis, on real servers."""
+
+    @pytest.fixture
+    def url(self, redis_server: RedisServer) -> str:
+        """The URL of a buffer that does not exist yet."""
+        return redis_server.url
+
+    def test_a_server_without_a_buffer(self, cli: Run, write: Write, redis_server: RedisServer) -> None:
+        """Version, persistence, memory and clock are told before there is a buffer, and none is made."""
+        write(GOOD)
+        result = cli("check", "--connect", "--json")
+        assert result.exit_code == 0
+        good, warnings = (texts(result, "buffer", severity) for severity in ("good", "warning"))
+        assert "Redis 7" in good or "Valkey 9" in good or "Redis 6" in good
+        assert "its clock" in good
+        assert "no producer has ever written to this buffer" in good
+        assert "keeps nothing on disk" in warnings
+        with redis_server.client() as client:
+            assert client.keys("*") == []
+
+    def test_a_good_server(
+        self, cli: Run, write: Write, buffer: Buffer, store: Store, redis_server: RedisServer
+    ) -> None:
+        """With an append-only file and room there is nothing to warn of; lag and producers are told."""
+        with redis_server.client() as client:
+            client.config_set("appendonly", "yes")
+        write(GOOD)
+        buffer.register("audit")
+        store({"n": 1})
+        result = cli("check", "--connect", "--json")
+        assert result.exit_code == 0
+        assert "warning" not in {severity for severity, _ in findings(result)["buffer"]}
+        assert "1 record stored so far, 1 producer" in texts(result, "buffer", "good")
+        assert "1 record waits for it" in texts(result, "pump audit", "good")
+
+    def test_memory(self, cli: Run, write: Write, redis_server: RedisServer) -> None:
+        """A policy that may delete the log cannot work, and 78 says so; memory that is nearly used is a warning."""
+        write(GOOD)
+        with redis_server.client() as client:
+            used = int(client.info("memory")["used_memory"])
+            client.config_set("maxmemory", str(used + (100 << 10)))
+            result = cli("check", "--connect", "--json")
+            assert result.exit_code == 0
+            assert "soon records are refused" in texts(result, "buffer", "warning")
+            client.config_set("maxmemory-policy", "allkeys-lru")
+            result = cli("check", "--connect", "--json")
+            assert result.exit_code == 78
+            assert "set `maxmemory-policy noeviction`" in texts(result, "buffer", "error")
+
+    def test_a_wrong_password(self, cli: Run, write: Write, redis_server: RedisServer) -> None:
+        """78, in words, and the password is nowhere."""
+        redis_server.add_user("shop", "secret", "~*", "&*", "+@all")
+        write(GOOD, redis_server.url.replace("//", "//shop:guessed@"))
+        for options in ([], ["--json"]):
+            result = cli("check", "--connect", *options)
+            assert result.exit_code == 78
+            assert "user or password is wrong" in result.stdout.replace("\n", " ")
+            assert "guessed" not in result.output
+
+    def test_nobody_listens(self, cli: Run, write: Write) -> None:
+        """69; the sinks are tried all the same."""
+        write(GOOD, f"redis://127.0.0.1:{free_port()}")
+        result = cli("check", "--connect", "--json")
+        assert result.exit_code == 69
+        assert "cannot be reached" in texts(result, "buffer", "warning")
+        assert "nobody listens there" in texts(result, "buffer", "warning")
+        assert "its sink connects" in texts(result, "pump audit", "good")
+
+    def test_who_uses_it(self, cli: Run, write: Write, buffer: Buffer, store: Store) -> None:
+        """Runners with their slots, alive or away, and cursors that no pump owns, with how to let go of them."""
+        write(GOOD)
+        buffer.register("gone")
+        store({"n": 1})
+        buffer.runner_lock({"pumps": "audit"}, "west").release()
+        lock = buffer.runner_lock({"pumps": "audit"}, "east")
+        try:
+            result = cli("check", "--connect", "--json")
+        finally:
+            lock.release()
+        assert f"alive: pid {os.getpid()}" in texts(result, "runner east", "good")
+        assert "away, " in texts(result, "runner west", "good")
+        assert "`pumpkit cursor drop gone`" in texts(result, "cursor gone", "warning")
+
+    def test_inputs(self, cli: Run, write: Write, redis_server: RedisServer) -> None:
+        """Lists are told with their length, other types are an error, and a living iam-pump is a warning."""
+        file = write(GOOD)
+        file.write_text(
+            file.read_text() + "inputs:\n"
+            "  authz: {type: redis-list, dialect: iam}\n"
+            "  gateway: {type: redis-list, dialect: tyk}\n"
+            "  other: {type: redis-list, dialect: iam, key: other}\n"
+        )
+        with redis_server.client() as client:
+            client.rpush("analytics-iam-system-analytics", b"a", b"b")
+            client.set("iam-pump", "somebody", px=600_000)
+            client.set("other", "no list")
+            result = cli("check", "--connect", "--json")
+            assert result.exit_code == 78
+            assert "the list analytics-iam-system-analytics has 2 items" in texts(result, "input authz", "good")
+            assert "an iam-pump has locked" in texts(result, "input authz", "warning")
+            assert "are empty" in texts(result, "input gateway", "good")
+            assert "other is no list but a string" in texts(result, "input other", "error")
+            assert client.llen("analytics-iam-system-analytics") == 2
