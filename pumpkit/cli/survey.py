@@ -102,6 +102,9 @@ def _input(found: Survey, about: str, one: InputConfig, url: str) -> None:
             found.add(about, "error", f"{state.key} is no list but a {state.kind}; another program uses this key")
         elif state.length:
             found.add(about, "good", f"the list {state.key} has {plural(state.length, 'item')}")
+        if state.kind == "list" and state.expires is not None:
+            text = f"the list {state.key} expires in {span(state.expires)}, with all that is in it then"
+            found.add(about, "warning", f"{text}: a Tyk Pump with `purge_chunk` sets that; PERSIST it")
     if not any(state.length for state in states):
         first = f" {states[0].key}" if len(states) == 1 else f"s {states[0].key} and {len(states) - 1} more"
         found.add(about, "good", f"the list{first} {'is' if len(states) == 1 else 'are'} empty")

@@ -14,14 +14,15 @@ import random
 import socket
 import threading
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, get_args
 
 import msgpack
 import pytest
 from making import PLENTY, Producer, append_each, balance, deliver, drain, letter, other
 
 from pumpkit.buffers import Buffer, Cursor, Gap, open_buffer
-from pumpkit.buffers.base import Counts, Part
+from pumpkit.buffers.base import Counts, Part, Severity
+from pumpkit.buffers.registry import driver
 from pumpkit.errors import BadFrame, BufferBusy, BufferConfigError, BufferFull, BufferUnavailable, FrameTooNew
 
 
@@ -65,6 +66,21 @@ class BufferContract:
         for _ in range(2):
             with pytest.raises(BufferUnavailable, match="no buffer"):
                 open_buffer(home.url, create=False)
+
+    def test_facts_of_its_place(self, home: Home, producer: Producer) -> None:
+        """There are some before there is a buffer and after; asking makes none, and changes nothing."""
+        module = driver(home.url)
+        for fact in module.facts(home.url):
+            assert fact.text
+            assert fact.severity in get_args(Severity)
+        with pytest.raises(BufferUnavailable, match="no buffer"):
+            open_buffer(home.url, create=False)
+        buffer = open_buffer(home.url)
+        buffer.append([producer.frame()])
+        before = buffer.stats()
+        assert [fact for fact in module.facts(home.url) if fact.severity != "error"]
+        assert buffer.stats() == before
+        buffer.close()
 
     def test_open_existing_without_create(self, home: Home, buffer: Buffer, producer: Producer) -> None:
         """Without `create` a buffer that exists opens, and holds what it held."""

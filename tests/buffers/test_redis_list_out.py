@@ -25,6 +25,7 @@ from pumpkit.ids import new_producer
 from pumpkit.values import RecordPacker
 from tests.servers.proxy import Proxy
 from tests.servers.redis import RedisServer, Replicated
+from tests.servers.redis_tls import Certificates, TlsRedisServer
 
 IAM = "analytics-iam-system-analytics"
 TYK = "analytics-tyk-system-analytics"
@@ -520,6 +521,15 @@ def test_other_keys_and_databases(server: RedisServer, target_of: Callable[..., 
     with server.client() as client:
         client.select(3)  # type: ignore[attr-defined]
         assert client.llen("my list") == 1
+
+
+def test_over_tls(redis_tls: TlsRedisServer, certificates: Certificates) -> None:
+    """`rediss-list` encrypts, and takes the options of `rediss`."""
+    where = f"rediss-list://127.0.0.1:{redis_tls.port}?dialect=iam&ca-file={certificates.file('ca')}"
+    with closing(open_buffer(where)) as opened:
+        assert opened.append([Producer().users(2)]) is None
+    with redis_tls.client() as client:
+        assert client.llen(IAM) == 2
 
 
 def test_nothing_there_for_a_runner() -> None:

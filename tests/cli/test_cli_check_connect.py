@@ -308,11 +308,14 @@ class TestRedis:
         with redis_server.client() as client:
             client.rpush("analytics-iam-system-analytics", b"a", b"b")
             client.set("iam-pump", "somebody", px=600_000)
+            client.rpush("analytics-tyk-system-analytics_3", b"a")
+            client.expire("analytics-tyk-system-analytics_3", 600)
             client.set("other", "no list")
             result = cli("check", "--connect", "--json")
             assert result.exit_code == 78
             assert "the list analytics-iam-system-analytics has 2 items" in texts(result, "input authz", "good")
             assert "an iam-pump has locked" in texts(result, "input authz", "warning")
-            assert "are empty" in texts(result, "input gateway", "good")
+            assert "analytics-tyk-system-analytics_3 has 1 item" in texts(result, "input gateway", "good")
+            assert "_3 expires in 9 min" in texts(result, "input gateway", "warning")
             assert "other is no list but a string" in texts(result, "input other", "error")
             assert client.llen("analytics-iam-system-analytics") == 2

@@ -12,11 +12,15 @@ _LOCK = "iam-pump"
 
 
 class ListState(NamedTuple):
-    """A key: `kind` is the type that the server says, `none` if there is nothing; `length` is a list's."""
+    """A key: `kind` is the type that the server says, `none` if there is nothing; `length` is a list's.
+
+    `expires` is in how many seconds the server deletes it, None for never.
+    """
 
     key: str
     kind: str
     length: int
+    expires: float | None
 
 
 def look_at_lists(url: str, keys: Sequence[str]) -> list[ListState]:
@@ -25,12 +29,17 @@ def look_at_lists(url: str, keys: Sequence[str]) -> list[ListState]:
     with closing(Link(urls.parse(url))) as link:
         for key in keys:
             kind = link.command("TYPE", key).decode()
-            found.append(ListState(key, kind, int(link.command("LLEN", key)) if kind == "list" else 0))
+            length = int(link.command("LLEN", key)) if kind == "list" else 0
+            found.append(ListState(key, kind, length, _seconds(link.command("PTTL", key))))
     return found
 
 
 def go_pump_lock(url: str) -> float | None:
     """Return for how many seconds an iam-pump's lock is good, None without one. Raises as `look_at_lists`."""
     with closing(Link(urls.parse(url)._replace(db=0))) as link:
-        milliseconds = int(link.command("PTTL", _LOCK))
-    return None if milliseconds == -2 else max(0.0, milliseconds / 1000)
+        return _seconds(link.command("PTTL", _LOCK))
+
+
+def _seconds(milliseconds: int) -> float | None:
+    """Return an answer of PTTL, which is negative where nothing expires, in seconds."""
+    return milliseconds / 1000 if milliseconds >= 0 else None
