@@ -23,8 +23,7 @@ from pumpkit.config.inputs import InputConfig
 from pumpkit.dialects import DEFAULT_KEYS, encoder
 from pumpkit.frames import decode
 from pumpkit.ids import record_ids
-from tests.conftest import missing
-from tests.servers.redis import KINDS, RedisServer, find
+from tests.servers.redis import RedisServer
 
 #: The longest wait, in seconds, for anything to happen.
 PATIENCE = 60.0
@@ -53,15 +52,9 @@ def until(condition: Callable[[], bool], what: str = "") -> None:
 class Importer:
     """An importer process, as a runner starts it."""
 
-    def __init__(self, config: InputConfig, buffer: str, *before: str, env: dict[str, str] | None = None) -> None:
-        command = [*before, sys.executable, "-P", "-m", "pumpkit.inputs.importer", config.name]
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=os.environ | (env or {}),
-        )
+    def __init__(self, config: InputConfig, buffer: str) -> None:
+        command = [sys.executable, "-P", "-m", "pumpkit.inputs.importer", config.name]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.said: list[dict[str, Any]] = []
         self.errors: list[str] = []
         self.send(
@@ -80,7 +73,7 @@ class Importer:
             thread.start()
 
     def send(self, order: dict[str, Any]) -> None:
-        """Send a line."""
+        """Send it a line."""
         assert self.process.stdin
         self.process.stdin.write(json.dumps(order).encode() + b"\n")
         self.process.stdin.flush()
@@ -155,6 +148,7 @@ class Log:
         self.records: list[dict[str, Any]] = []
         self.ids: list[str] = []
         self.bad: list[tuple[str, bytes]] = []
+        self.sources: set[str] = set()
 
     def read(self) -> "Log":
         """Take all there is."""
@@ -164,6 +158,7 @@ class Log:
                     content = decode(delivery.frame)
                     ids = record_ids(content.header.producer, content.header.first, content.header.total)
                     self.ids += ids
+                    self.sources.add(content.header.source)
                     self.records += content.records
                     self.bad += [(reason, raw) for _, reason, raw in content.bad]
                 cursor.commit(fetched[-1].position, Counts(delivered=sum(one.total for one in fetched)))
@@ -174,10 +169,14 @@ class Log:
         """The numbers of the records, in order of arrival."""
         return [int(record["username"]) for record in self.records]
 
-    def check(self, count: int) -> None:
-        """Assert that every record is there once, under an id of its own."""
+    def check_numbers(self, count: int) -> None:
+        """Assert that every record is there once."""
         self.read()
         assert Counter(self.numbers) == Counter(range(count))
+
+    def check(self, count: int) -> None:
+        """Assert that every record is there once, under an id of its own."""
+        self.check_numbers(count)
         assert len(set(self.ids)) == len(self.ids)
         stats = self.buffer.stats()
         assert stats.lost == 0
@@ -211,9 +210,13 @@ class World:
         """Return an input."""
         return InputConfig(**{"name": "authz", "dialect": "iam", "url": self.server.url, "batch": 50, **settings})
 
-    def importer(self, log: Log, *before: str, **settings: Any) -> Importer:
-        """Start an importer."""
-        importer = Importer(self.config(**settings), log.url, *before)
+    def importer(self, log: Log, port: int | None = None, **settings: Any) -> Importer:
+        """Start an importer; with `port` it goes to the Redis through a proxy there."""
+        config, url = self.config(**settings), log.url
+        if port is not None:
+            here, there = f":{self.server.port}", f":{port}"
+            config, url = attrs.evolve(config, url=self.server.url.replace(here, there)), url.replace(here, there)
+        importer = Importer(config, url)
         self._importers.append(importer)
         return importer
 
@@ -231,43 +234,9 @@ class World:
         self.client.close()
 
 
-@pytest.fixture(params=KINDS, scope="session")
-def any_server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
-    """A server of each kind."""
-    yield from _server(request.param)
-
-
-@pytest.fixture(scope="session")
-def one_server() -> Iterator[RedisServer]:
-    """A server of the kind that is looked for first."""
-    yield from _server("redis7")
-
-
-def _server(kind: str) -> Iterator[RedisServer]:
-    program = find(kind)
-    if program is None:
-        missing(kind, f"it comes from {KINDS[kind]}")
-    assert program
-    server = RedisServer(program).start()
-    yield server
-    server.stop()
-
-
 @pytest.fixture
-def any_world(any_server: RedisServer, tmp_path: Path) -> Iterator[World]:
-    """A world on every kind of server, empty."""
-    yield from _world(any_server, tmp_path)
-
-
-@pytest.fixture
-def world(one_server: RedisServer, tmp_path: Path) -> Iterator[World]:
-    """A world on one kind of server, empty."""
-    yield from _world(one_server, tmp_path)
-
-
-def _world(server: RedisServer, folder: Path) -> Iterator[World]:
-    with server.client() as client:
-        client.flushall()
-    world = World(server, folder)
+def world(redis_server: RedisServer, tmp_path: Path) -> Iterator[World]:
+    """An empty Redis and what belongs to it; of each kind in turn for tests that ask for `redis_kind`."""
+    world = World(redis_server, tmp_path)
     yield world
     world.close()

@@ -40,6 +40,8 @@ class Proxy:
         #: Answers that were lost on the way, and connections that were accepted.
         self.lost = 0
         self.accepted = 0
+        #: Called with what a client says before it is passed on; an OSError ends the connection instead.
+        self.before: Callable[[bytes], None] = lambda data: None
         self._mode: Mode = "pass"
         self._when: Callable[[bytes], bool] | None = None
         self._every, self._left, self._matched = 1, 0, 0
@@ -185,6 +187,7 @@ class _Connection:
                 if self._proxy.mode == "blackhole":
                     return self._swallow([self._client, server])
                 if side is self._client:
+                    self._proxy.before(data)
                     self._request += data
                 elif self._proxy.is_lost(self._request):
                     data = b""
