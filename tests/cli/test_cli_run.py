@@ -113,6 +113,25 @@ def test_replay_and_purge(cli: Run, config: Write, buffer: Buffer, store: Store,
     assert (cursor.delivered, cursor.dead, cursor.lag) == (2, 1, 0)
 
 
+def test_check_connect_disturbs_nobody(cli: Run, config: Write, store: Store, workplace: Path) -> None:
+    """A check that connects beside a busy runner finds CSV in use, and every record is written exactly once."""
+    config("  audit: {type: csv, meta: {csv-dir: out}}\n  file: {type: t-file, meta: {path: out.jsonl}}\n")
+    with running():
+        wait_for(lambda: pump(cli, "audit").get("state") == "running")
+        store(*({"n": number} for number in range(100)))
+        result = cli("check", "--connect", "--json")
+        store(*({"n": number} for number in range(100, 200)))
+        assert result.exit_code == 0
+        texts = [finding["text"] for finding in json.loads(result.stdout)["findings"]]
+        assert any("in use by the running runner" in text for text in texts)
+        assert any("its sink connects: t-file" in text for text in texts)
+        wait_for(lambda: pump(cli, "audit").get("delivered") == pump(cli, "file").get("delivered") == 200)
+        assert pump(cli, "audit")["restarts"] == 0
+    rows = [line for file in (workplace / "out").glob("*.csv") for line in file.read_text().split()[1:]]
+    assert sorted(int(row.strip('"')) for row in rows) == list(range(200))
+    assert len((workplace / "out.jsonl").read_text().splitlines()) == 200
+
+
 def test_second_runner(program: Callable[..., Any], config: Write, cli: Run) -> None:
     """A second runner on the same buffer: 75."""
     config("  file: {type: t-file, meta: {path: out.jsonl}}\n")
