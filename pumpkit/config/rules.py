@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Rule = Callable[[Any, "Attribute", Any], None]
 
 #: Schemes of lists, which only reporters write to.
-_LISTS = ("redis-list", "rediss-list")
+_LISTS = ("redis-list", "rediss-list", "redis-list+sentinel", "redis-list+cluster")
 
 #: What the URLs of buffers in Redis begin with.
 _REDIS = ("redis:", "rediss:", "redis+sentinel:", "redis+cluster:", "redis+unix:", "unix:")

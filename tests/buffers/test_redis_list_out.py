@@ -4,6 +4,7 @@ import datetime
 import logging
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -25,6 +26,8 @@ from pumpkit.ids import new_producer
 from pumpkit.values import RecordPacker
 from tests.servers.proxy import Proxy
 from tests.servers.redis import RedisServer, Replicated
+from tests.servers.redis_cluster import Cluster
+from tests.servers.redis_sentinel import Sentinels
 from tests.servers.redis_tls import Certificates, TlsRedisServer
 
 IAM = "analytics-iam-system-analytics"
@@ -530,6 +533,37 @@ def test_over_tls(redis_tls: TlsRedisServer, certificates: Certificates) -> None
         assert opened.append([Producer().users(2)]) is None
     with redis_tls.client() as client:
         assert client.llen(IAM) == 2
+
+
+def test_behind_sentinels(redis_sentinel: Sentinels) -> None:
+    """The master is found, and found again after a fail-over; the list and its producers are there."""
+    hosts = redis_sentinel.url.partition("://")[2]
+    producer = Producer()
+    with closing(open_buffer(f"redis-list+sentinel://{hosts}?dialect=iam")) as opened:
+        assert opened.append([producer.users(2)], confirm="replicated") is None
+        redis_sentinel.fail_over()
+        later = producer.users(2)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                assert opened.append([later]) is None
+                break
+            except BufferUnavailable:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+    assert users(redis_sentinel.master) == [f"{producer.id.hex()}-{i}" for i in range(4)]
+
+
+def test_in_a_cluster(redis_cluster: Cluster) -> None:
+    """List and producers are in one slot, so one script serves there as well."""
+    hosts = redis_cluster.url.partition("://")[2]
+    producer = Producer()
+    frames = [producer.users(700), producer.users(2)]
+    with closing(open_buffer(f"redis-list+cluster://{hosts}?dialect=tyk&suffix=1")) as opened:
+        for _ in range(2):
+            assert opened.append(frames) is None
+    with redis_cluster.node_of(f"{TYK}_1").client() as client:
+        assert client.llen(f"{TYK}_1") == 702
 
 
 def test_nothing_there_for_a_runner() -> None:

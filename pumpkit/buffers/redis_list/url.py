@@ -1,6 +1,7 @@
 """The URL of a list that a Go pump drains.
 
     redis-list://[USER:PASSWORD@]HOST[:PORT][/DB]?dialect=iam     rediss-list:// over TLS
+    redis-list+sentinel://...   redis-list+cluster://...          as redis+sentinel:// and redis+cluster://
 
 Beside the options below it takes those of a `redis://` URL that say how to connect.
 """
@@ -15,7 +16,12 @@ from pumpkit.dialects import DEFAULT_KEYS, SPREAD_SUFFIXES, Dialect
 from pumpkit.errors import BufferConfigError
 
 #: Every scheme with the one that it connects by.
-SCHEMES = {"redis-list": "redis", "rediss-list": "rediss"}
+SCHEMES = {
+    "redis-list": "redis",
+    "rediss-list": "rediss",
+    "redis-list+sentinel": "redis+sentinel",
+    "redis-list+cluster": "redis+cluster",
+}
 
 #: Every option of a list, with what it says.
 OPTIONS = {
