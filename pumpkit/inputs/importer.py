@@ -88,7 +88,7 @@ class Importer:
 
     def _run(self) -> None:
         with (
-            closing(open_buffer(self._buffer_url, create=False)) as buffer,
+            closing(open_buffer(self._buffer_url)) as buffer,
             closing(Link(urls.parse(self.config.url or self._buffer_url))) as self._link,
         ):
             while True:

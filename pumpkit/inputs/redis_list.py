@@ -88,6 +88,7 @@ class Within:
 
     def step(self) -> Moved:
         """See `Drain.step`."""
+        self._lease.check()
         batch = self._batch = self._batch or self._read()
         if batch is None:
             return NOTHING
@@ -133,6 +134,7 @@ class Across:
 
     def step(self) -> Moved:
         """See `Drain.step`."""
+        self._lease.check()
         batch = self._batch = self._batch or self._take()
         if batch is None:
             return NOTHING

@@ -182,11 +182,13 @@ class Log:
         assert stats.lost == 0
         assert stats.stored == len(self.ids)
 
-    def close(self) -> None:
-        """Close it."""
-        for cursor in self._cursors:
-            cursor.close()
-        self.buffer.close()
+    def forget(self) -> None:
+        """Close it, if it is open."""
+        if self._cursors:
+            for cursor in self._cursors:
+                cursor.close()
+            self.buffer.close()
+        self._cursors = []
 
 
 class World:
@@ -196,15 +198,23 @@ class World:
         self.server = server
         self.folder = folder
         self.client: redis.Redis = server.client()
+        self._number = 0
         self._importers: list[Importer] = []
         self._logs: list[Log] = []
 
     def log(self, where: str) -> Log:
         """Return a log in the same Redis (`within`) or in a file (`across`)."""
-        url = self.server.url + "?name=pumpkit" if where == "within" else f"sqlite:///{self.folder}/log.db"
-        log = Log(url)
+        self._number += 1
+        file = f"sqlite:///{self.folder}/log{self._number}.db"
+        log = Log(self.server.url + "?name=pumpkit" if where == "within" else file)
         self._logs.append(log)
         return log
+
+    def clean(self) -> None:
+        """Let go of all logs, and empty the server."""
+        for log in self._logs:
+            log.forget()
+        self.client.flushall()
 
     def config(self, **settings: Any) -> InputConfig:
         """Return an input."""
@@ -230,7 +240,7 @@ class World:
                 importer.end()
             print(importer.errors, importer.said[-5:])  # which pytest shows if the test failed
         for log in self._logs:
-            log.close()
+            log.forget()
         self.client.close()
 
 

@@ -11,6 +11,7 @@ from pumpkit.dialects import SPREAD_SUFFIXES, encoder
 from pumpkit.inputs.framing import KEEP
 from pumpkit.pipes import MISCONFIGURED, NOT_YET, STOPPED
 from tests.inputs.conftest import KEY, World, items, until
+from tests.servers.redis import free_port
 
 BOTH = pytest.mark.parametrize("where", ["within", "across"])
 IN_FLIGHT = f"{{{KEY}}}:pumpkit:in-flight"
@@ -164,13 +165,19 @@ def test_it_stops_when_its_runner_is_gone(world: World) -> None:
         assert importer.states[-1] == "stopped"
 
 
-def test_without_a_log(world: World) -> None:
-    """A log that is not there yet is waited for by a fresh process."""
+def test_a_log_that_cannot_be(world: World) -> None:
+    """It fails where a person has to change something, and is tried again by a fresh process where not."""
     log = world.log("within")
-    log.url = world.server.url + "?name=other"
+    (world.folder / "text").write_text("no log at all" * 100)
+    log.url = f"sqlite:///{world.folder}/text"
+    importer = world.importer(log)
+    assert importer.end() == MISCONFIGURED
+    assert importer.states == ["failed"]
+    log.url = f"redis://127.0.0.1:{free_port()}"
     importer = world.importer(log)
     assert importer.end() == NOT_YET
     assert importer.states == ["waiting"]
+    assert "nobody listens there" in importer.reason
 
 
 def test_others_are_warned_of(world: World) -> None:
