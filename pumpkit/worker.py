@@ -68,6 +68,7 @@ class Worker:
         self._skips: queue.SimpleQueue[tuple[int, Position]] = queue.SimpleQueue()  # part of the buffer, where to
         self._nudges: queue.SimpleQueue[None] = queue.SimpleQueue()  # may be put to from a signal handler
         self._cursors: list[Cursor] = []  # one in each part of the buffer
+        self._takes_turns = False
         self._got_on = True  # since the last heartbeat: decided about records, or found none
         self._next_beat = 0.0
         self._timeout: float | None = INIT_LIMIT
@@ -87,8 +88,8 @@ class Worker:
             code, state, reason = NOT_YET, "waiting", str(error)
         except (ConnectionError, TimeoutError) as error:
             code, state, reason = NOT_YET, "waiting", f"{type(error).__name__}: {error}"
-        except ConfigError as error:
-            code, state, reason = MISCONFIGURED, "failed", str(error)
+        except ConfigError as error:  # where runners take turns, another one may be able to, or may still be at it
+            code, state, reason = NOT_YET if self._takes_turns else MISCONFIGURED, "failed", str(error)
         except (Exception, SystemExit) as error:
             traceback.print_exc()
             code, state, reason = CRASHED, "crashed", f"{type(error).__name__}: {error}"
@@ -110,7 +111,8 @@ class Worker:
 
     def _open_cursors(self, buffer: Buffer, sink: Sink) -> None:
         """Open a cursor in each part of the buffer; of an ordered sink, once it is this runner's turn."""
-        if buffer.can_be_shared and sink.ordered:
+        self._takes_turns = buffer.can_be_shared and sink.ordered
+        if self._takes_turns:
             self._wait_for_turn(buffer.parts())
             return
         share = self.job["share"] if buffer.can_be_shared else None

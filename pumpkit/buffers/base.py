@@ -309,9 +309,6 @@ class Buffer(Protocol):
         A buffer that cannot be shared knows of the living one only.
         """
 
-    def warnings(self) -> list[str]:
-        """Return what its keeper should know of the place it is in, a sentence each, for the runner's log."""
-
     def parts(self) -> "Sequence[Buffer]":
         """Return the logs that this buffer is made of, itself if it is one. A producer's frames are all in one."""
 

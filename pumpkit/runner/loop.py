@@ -15,7 +15,7 @@ import attrs
 import pumpkit
 from pumpkit.buffers import Buffer, open_buffer
 from pumpkit.buffers.base import BufferStats, CursorStats, RunnerLock, pumps_of
-from pumpkit.buffers.registry import default_url
+from pumpkit.buffers.registry import default_url, driver
 from pumpkit.config import Config, ConfigInvalid
 from pumpkit.config.load import load
 from pumpkit.config.snapshot import same_settings, snapshot
@@ -52,10 +52,14 @@ def run(config: Config) -> int:
     """
     set_up_logging(config.log)
     _tell_notes(config)
+    advice = ""
     try:
         with contextlib.ExitStack() as stack:
             buffer = open_buffer(config.buffer.url, create=True)
             stack.callback(buffer.close)
+            if buffer.can_be_shared:
+                advice = "; several runners share a buffer: give each its own slot (`slot:` in its configuration)"
+            _tell_doubts(config.buffer.url or default_url())
             buffer.runner_lock({}, config.runner_slot).release()  # a second one is told so, not that its port is taken
             runner = Runner(config, buffer)
             health = runner.listen()
@@ -67,7 +71,7 @@ def run(config: Config) -> int:
                 buffer.set_max_bytes(config.buffer.max_bytes)
             return runner.run()
     except BufferBusy as error:
-        log.error("%s", error)
+        log.error("%s%s", error, advice)
         return BUSY
     except BufferConfigError as error:
         log.error("%s", error)
@@ -80,6 +84,13 @@ def run(config: Config) -> int:
 def _tell_notes(config: Config) -> None:
     for note in config.notes:
         log.warning("%s", note)
+
+
+def _tell_doubts(url: str) -> None:
+    """Log what is not as it should be with the place of the buffer: what it may lose, what room it lacks."""
+    for fact in driver(url).facts(url):
+        if fact.severity != "good":
+            log.warning("the buffer: %s", fact.text)
 
 
 class Runner:
@@ -147,8 +158,6 @@ class Runner:
     def run(self) -> int:
         """Start every pump and supervise them until all have stopped."""
         self._take_signals()
-        for warning in self.buffer.warnings():
-            log.warning("%s", warning)
         # Every cursor, before any worker starts or anything is trimmed: a pump that fails at its first start, too.
         for name, pump in self.config.enabled_pumps.items():
             self.buffer.register(name, pump.start)

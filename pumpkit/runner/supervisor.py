@@ -250,7 +250,7 @@ class Supervisor:
             self._start_at = now
         else:
             self._back_off(now)
-        if code == NOT_YET and self._said == "waiting":
+        if code == NOT_YET and self._said in ("waiting", "failed"):
             return
         if self._said != "crashed":
             self._enter("crashed", self._obituary(code, now))

@@ -1,6 +1,7 @@
 """Real programs: `pumpkit run` and producers as a user starts them, and a check of what arrived."""
 
 import contextlib
+import csv
 import json
 import os
 import random
@@ -29,10 +30,24 @@ PATIENCE = 60.0
 SINKS = Path(__file__).parent.parent / "sinks_for_tests"
 
 
-class Runner:
-    """A `pumpkit run` process; its log can be read while it goes on."""
+#: A program that reports a number of records, 50 at a time with a pause between; then it leaves as any program does.
+COUNTED = """
+import sys, time
+from pumpkit import Reporter
+first, last, pause = int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+with Reporter(sys.argv[1], records_buffer_size=1_000_000, flush_interval=0.02, exit_timeout=30) as reporter:
+    for n in range(first, last):
+        reporter.record({"n": n})
+        if pause and n % 50 == 0:
+            time.sleep(pause)
+"""
 
-    def __init__(self, config: Path, *args: str) -> None:
+
+class Runner:
+    """A `pumpkit run` process; its log can be read while it goes on. `slot` is its name among several."""
+
+    def __init__(self, config: Path, *args: str, slot: str = "") -> None:
+        self.slot = slot
         command = [sys.executable, "-m", "pumpkit", "run", "--config", str(config), *args]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment(), start_new_session=True)
         self.lines: list[str] = []
@@ -70,6 +85,22 @@ class Runner:
         self.process.kill()
         self.wait()
 
+    def workers(self) -> list[int]:
+        """Return the process ids of its workers."""
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                fields = stat.read_text().rpartition(")")[2].split()
+                if int(fields[1]) == self.process.pid:
+                    found.append(int(stat.parent.name))
+        return found
+
+    def signal_all(self, number: int) -> None:
+        """Send a signal to it and to its workers, as if the machine were meant."""
+        for pid in [self.process.pid, *self.workers()]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
 
 def environment() -> dict[str, str]:
     """Return an environment in which workers find the sinks for tests."""
@@ -88,19 +119,20 @@ def until(ask: Callable[[], Any], patience: float = PATIENCE) -> Any:
 
 
 class World:
-    """A folder with a buffer, a configuration, runners and producers."""
+    """A folder with a configuration, runners and producers, and a buffer, in the folder if no other is named."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str = "") -> None:
         self.folder = folder
-        self.url = f"sqlite:///{folder}/buffer.db"
+        self.url = url or f"sqlite:///{folder}/buffer.db"
         self.config = folder / "pumpkit.yaml"
         self.runners: list[Runner] = []
         self.others: list[subprocess.Popen[Any]] = []
 
     def configure(self, pumps: dict[str, dict[str, Any]], **top: Any) -> None:
-        """Write pumpkit.yaml (JSON is YAML); a pump without a path in its meta writes to NAME.jsonl."""
+        """Write pumpkit.yaml (JSON is YAML); a sink for tests without a path in its meta writes to NAME.jsonl."""
         for name, pump in pumps.items():
-            pump.setdefault("meta", {}).setdefault("path", str(self.arrivals(name)))
+            if pump.get("type", name).startswith("t-"):
+                pump.setdefault("meta", {}).setdefault("path", str(self.arrivals(name)))
         document = {"buffer": self.url, "health-check-address": "127.0.0.1:0", "pumps": pumps} | top
         self.config.write_text(json.dumps(document))
 
@@ -108,9 +140,13 @@ class World:
         """Return the file that a sink for tests writes."""
         return self.folder / f"{pump}.jsonl"
 
-    def run(self, *args: str) -> Runner:
-        """Start `pumpkit run`."""
-        runner = Runner(self.config, *args)
+    def run(self, *args: str, slot: str = "", **top: Any) -> Runner:
+        """Start `pumpkit run`; one of several has a slot, and may have settings of its own."""
+        config = self.config
+        if slot:
+            config = self.folder / f"pumpkit-{slot}.yaml"
+            config.write_text(json.dumps(json.loads(self.config.read_text()) | {"slot": slot} | top))
+        runner = Runner(config, *args, slot=slot)
         self.runners.append(runner)
         return runner
 
@@ -140,6 +176,10 @@ class World:
         self.others.append(process)
         return process
 
+    def report(self, first: int, last: int, pause: float = 0.0) -> "subprocess.Popen[str]":
+        """Start a program that reports `{"n": first}` to `{"n": last - 1}`, after each 50 with a pause in seconds."""
+        return self.spawn(COUNTED, str(first), str(last), str(pause))
+
     def cli(self, *args: str, code: int = 0) -> str:
         """Run a `pumpkit` command on this configuration; return its standard output."""
         done = subprocess.run(
@@ -153,32 +193,38 @@ class World:
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout
 
-    def health(self) -> str:
-        """Return the address of the runner's health endpoint; wait for it."""
-        return until(lambda: (self._buffer_says(lambda buffer: buffer.runner()) or {}).get("health"))
+    def health(self, runner: Runner | None = None) -> str:
+        """Return the address of a runner's health endpoint, of any that lives by default; wait for it."""
 
-    def get(self, path: str) -> tuple[int, bytes]:
-        """Ask the health endpoint; return status code and body."""
+        def address(buffer: Any) -> str:
+            living = [one for one in buffer.runners() if one["alive"] == "yes"]
+            wanted = [one for one in living if runner is None or one["pid"] == str(runner.process.pid)]
+            return wanted[0].get("health", "") if wanted else ""
+
+        return until(lambda: self._buffer_says(address))
+
+    def get(self, path: str, runner: Runner | None = None) -> tuple[int, bytes]:
+        """Ask a health endpoint; return status code and body."""
         try:
-            with urllib.request.urlopen(f"http://{self.health()}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://{self.health(runner)}{path}", timeout=10) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read()
 
-    def status(self) -> dict[str, Any]:
+    def status(self, runner: Runner | None = None) -> dict[str, Any]:
         """Return /status.json."""
-        document: dict[str, Any] = json.loads(self.get("/status.json")[1])
+        document: dict[str, Any] = json.loads(self.get("/status.json", runner)[1])
         return document
 
-    def pump(self, name: str) -> dict[str, Any]:
+    def pump(self, name: str, runner: Runner | None = None) -> dict[str, Any]:
         """Return one pump's part of /status.json, {} while it is not there."""
-        pump: dict[str, Any] = self.status()["pumps"].get(name, {})
+        pump: dict[str, Any] = self.status(runner)["pumps"].get(name, {})
         return pump
 
-    def wait_for_state(self, name: str, *states: str) -> dict[str, Any]:
+    def wait_for_state(self, name: str, *states: str, runner: Runner | None = None) -> dict[str, Any]:
         """Wait until a pump is in one of these states; return its part of /status.json."""
-        return until(lambda: (pump := self.pump(name)).get("state") in states and pump)
+        return until(lambda: (pump := self.pump(name, runner)).get("state") in states and pump)
 
     def wait_for_lag(self, name: str, lag: int = 0) -> None:
         """Wait until a pump has no more than this many records before it, by what the log itself says."""
@@ -202,6 +248,24 @@ class World:
         lines = path.read_text().splitlines() if path.exists() else []
         return [json.loads(line)["record"]["n"] for line in lines]
 
+    def csv_rows(self, folder: str = "csv") -> list[dict[str, str]]:
+        """Return the rows of every finished or live CSV file of a folder, in order."""
+        rows: list[dict[str, str]] = []
+        for path in sorted((self.folder / folder).glob("csv-*")):
+            with path.open(newline="") as file:
+                rows += csv.DictReader(file)
+        return rows
+
+    def arrived_ids(self, name: str) -> list[str]:
+        """Return the ids of what arrived at a sink for tests, in order."""
+        lines = self.arrivals(name).read_text().splitlines()
+        return [json.loads(line)["id"] for line in lines]
+
+    def stored_ids(self) -> set[str]:
+        """Return every id that the log ever gave out, from what it knows of its producers."""
+        producers = self._buffer_says(lambda buffer: buffer.stats().producers)
+        return {f"{producer.producer}-{n}" for producer in producers for n in range(producer.next_seq)}
+
     def assert_exactly_once(self, arrived: list[int], count: int) -> None:
         """Check that 0 to count - 1 arrived, each once."""
         seen = Counter(arrived)
@@ -224,6 +288,7 @@ class World:
         """Kill what is left."""
         for runner in self.runners:
             if runner.process.poll() is None:
+                runner.signal_all(signal.SIGCONT)
                 runner.kill()
             print(runner.log)  # which pytest shows if the test failed
         for process in self.others:
@@ -235,10 +300,21 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """A folder with a buffer, a configuration, runners and producers; everything is killed afterwards."""
-    world = World(tmp_path)
-    try:
-        yield world
-    finally:
-        world.close()
+def dice() -> random.Random:
+    """Random numbers whose seed is printed when a test fails; PUMPKIT_TEST_SEED repeats one."""
+    seed = int(os.environ.get("PUMPKIT_TEST_SEED", time.time_ns() % 1_000_000))
+    print(f"PUMPKIT_TEST_SEED={seed}")
+    return random.Random(seed)
+
+
+@pytest.fixture
+def new_world(tmp_path: Path) -> Iterator[Callable[[str], World]]:
+    """Make a folder with a configuration, runners and producers, on a buffer; everything is killed afterwards."""
+    with contextlib.ExitStack() as stack:
+        yield lambda url: stack.enter_context(contextlib.closing(World(tmp_path, url)))
+
+
+@pytest.fixture
+def world(new_world: Callable[[str], World]) -> World:
+    """The same with the buffer in the folder."""
+    return new_world("")

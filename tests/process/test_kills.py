@@ -1,14 +1,10 @@
 """kill -9 of everything, again and again, under load: nothing that was stored is lost, nothing is doubled in CSV."""
 
 import contextlib
-import csv
 import os
-import random
 import signal
 import time
 from pathlib import Path
-
-import pytest
 
 from pumpkit.buffers import open_buffer
 
@@ -25,23 +21,6 @@ while True:
     time.sleep(0.002)
 """
 
-#: The same for a number of records; then it leaves as any program does.
-COUNTED = """
-import sys
-from pumpkit import Reporter
-with Reporter(sys.argv[1], records_buffer_size=1_000_000) as reporter:
-    for n in range(int(sys.argv[2]), int(sys.argv[3])):
-        reporter.record({"n": n})
-"""
-
-
-@pytest.fixture
-def dice():
-    """Random numbers whose seed is printed when a test fails; PUMPKIT_TEST_SEED repeats one."""
-    seed = int(os.environ.get("PUMPKIT_TEST_SEED", time.time_ns() % 1_000_000))
-    print(f"PUMPKIT_TEST_SEED={seed}")
-    return random.Random(seed)
-
 
 def configure(world):
     """Two pumps: CSV, exactly once; and a sink without a memory of its own, at least once."""
@@ -52,34 +31,16 @@ def configure(world):
         },
         **{"purge-delay": 0.02},
     )
-    document = world.config.read_text()
-    world.config.write_text(document.replace(f', "path": "{world.arrivals("csv")}"', ""))
-
-
-def csv_ids(world):
-    """Return the record ids of every finished or live CSV file, in order."""
-    ids = []
-    for path in sorted((world.folder / "csv").glob("csv-*")):
-        with path.open(newline="") as file:
-            ids += [row["id"] for row in csv.DictReader(file)]
-    return ids
-
-
-def stored_ids(world):
-    """Return every id that the log ever gave out, from what it knows of its producers."""
-    with contextlib.closing(open_buffer(world.url)) as buffer:
-        return {f"{p.producer}-{n}" for p in buffer.stats().producers for n in range(p.next_seq)}
 
 
 def check(world):
     """Check ids and ledgers once everything is drained."""
     world.wait_for_lag("csv")
     world.wait_for_lag("file")
-    stored, in_csv = stored_ids(world), csv_ids(world)
+    stored, in_csv = world.stored_ids(), [row["id"] for row in world.csv_rows()]
     assert len(in_csv) == len(set(in_csv)), "doubled in CSV"
     assert set(in_csv) == stored
-    lines = world.arrivals("file").read_text().splitlines()
-    assert {line.split('"', 4)[3] for line in lines} == stored
+    assert set(world.arrived_ids("file")) == stored
     for name in ("csv", "file"):
         world.balance(name)
     return stored
@@ -90,7 +51,7 @@ def test_killing_workers(world, dice):
     configure(world)
     world.run()
     world.wait_for_state("csv", "running")
-    producer = world.spawn(COUNTED, "0", "60000")
+    producer = world.report(0, 60_000)
     for _ in range(15):
         time.sleep(dice.uniform(0.05, 0.25))
         pid = world.pump(dice.choice(["csv", "file"])).get("pid")
@@ -104,7 +65,7 @@ def test_killing_workers(world, dice):
 def test_killing_the_runner(world, dice):
     """Runners killed at random moments, their workers orphaned: the next one takes over."""
     configure(world)
-    producer = world.spawn(COUNTED, "0", "60000")
+    producer = world.report(0, 60_000)
     for _ in range(10):
         runner = world.run()
         time.sleep(dice.uniform(0.3, 1.5))
@@ -125,10 +86,8 @@ def test_killing_producers(world, dice):
         producer.wait()
     check(world)
     rows: dict[str, list[int]] = {}
-    for path in sorted((world.folder / "csv").glob("csv-*")):
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file):
-                rows.setdefault(row["pid"], []).append(int(row["n"]))
+    for row in world.csv_rows():
+        rows.setdefault(row["pid"], []).append(int(row["n"]))
     assert rows
     assert all(numbers == list(range(len(numbers))) for numbers in rows.values())
 

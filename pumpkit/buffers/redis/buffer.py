@@ -191,10 +191,6 @@ class RedisBuffer:
                 found.append(said)
         return found
 
-    def warnings(self) -> list[str]:
-        """See `base.Buffer.warnings`."""
-        return []
-
     def parts(self) -> "list[RedisBuffer]":
         """See `base.Buffer.parts`."""
         return [self]

@@ -9,14 +9,21 @@ import zlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar, NoReturn
 
-from pumpkit.buffers.base import BufferStats, Confirm, CursorStats, DeadLetter, Gap, Mark, Position, Start, Wanted
+from pumpkit.buffers.base import (
+    BufferStats,
+    Confirm,
+    CursorStats,
+    DeadLetter,
+    Gap,
+    Mark,
+    Start,
+    Wanted,
+    together,
+)
 from pumpkit.buffers.redis.buffer import RedisBuffer, SlotLock
 from pumpkit.buffers.redis.log import add
 from pumpkit.errors import BufferConfigError
 from pumpkit.frames import read_header
-
-#: The numbers of a cursor that add up.
-_SUMMED = ("began", "delivered", "filtered", "dead", "skipped", "redelivered", "lag", "dead_letters", "dead_bytes")
 
 
 class ShardedBuffer:
@@ -110,11 +117,11 @@ class ShardedBuffer:
         """See `base.Buffer.stats`. The position of a cursor is the least of its shards'."""
         each = [shard.stats() for shard in self._shards]
         drops: dict[str, int] = {}
-        cursors: dict[str, CursorStats] = {}
+        cursors: dict[str, list[CursorStats]] = {}
         for stats in each:
             drops = add(drops, stats.drops)
             for name, cursor in stats.cursors.items():
-                cursors[name] = _both(cursors[name], cursor) if name in cursors else cursor
+                cursors.setdefault(name, []).append(cursor)
         return BufferStats(
             buffer_id=each[0].buffer_id,
             location=each[0].location,
@@ -125,7 +132,7 @@ class ShardedBuffer:
             lost=sum(stats.lost for stats in each),
             drops=drops,
             producers=sorted((one for stats in each for one in stats.producers), key=lambda one: one.producer),
-            cursors=cursors,
+            cursors={name: together(of_shards) for name, of_shards in cursors.items()},
         )
 
     def runner_lock(self, holder: Mapping[str, str], slot: str = "") -> SlotLock:
@@ -140,20 +147,7 @@ class ShardedBuffer:
         """See `base.Buffer.runners`."""
         return self._shards[0].runners()
 
-    def warnings(self) -> list[str]:
-        """See `base.Buffer.warnings`."""
-        return self._shards[0].warnings()
-
     def close(self) -> None:
         """See `base.Buffer.close`."""
         for shard in self._shards:
             shard.close()
-
-
-def _both(one: CursorStats, other: CursorStats) -> CursorStats:
-    """Return the sums of a pump's ledgers in two shards."""
-    oldest = [at for at in (one.oldest_ms, other.oldest_ms) if at is not None]
-    sums = {name: getattr(one, name) + getattr(other, name) for name in _SUMMED}
-    position: Position = min(one.position, other.position)
-    wanted: Wanted = "pause" if "pause" in (one.wanted, other.wanted) else "run"
-    return one._replace(position=position, oldest_ms=min(oldest, default=None), wanted=wanted, **sums)

@@ -119,7 +119,7 @@ class RedisList:
         raise BufferConfigError(REFUSAL)
 
     cursor = register = trim = skip_target = set_max_bytes = set_wanted = drop_cursor = rename_cursor = _refuse
-    dead_letters = mark = stats = runner_lock = runner = runners = warnings = parts = _refuse
+    dead_letters = mark = stats = runner_lock = runner = runners = parts = _refuse
 
 
 def _slices(made: Items) -> Iterator[tuple[int, list[bytes]]]:

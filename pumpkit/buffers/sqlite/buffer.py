@@ -228,10 +228,6 @@ class SqliteBuffer:
         living = self.runner()
         return [] if living is None else [{**living, "slot": "", "alive": "yes"}]
 
-    def warnings(self) -> list[str]:
-        """See `base.Buffer.warnings`. What is wrong with a place refuses the buffer."""
-        return []
-
     def parts(self) -> "list[SqliteBuffer]":
         """See `base.Buffer.parts`."""
         return [self]
