@@ -11,7 +11,7 @@ No record and no setting is ever shown.
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -20,12 +20,15 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from pumpkit.config.types import split_address
-from pumpkit.status import PumpStatus, State, Status
+from pumpkit.status import InputStatus, ProcessStatus, PumpStatus, State, Status
 
 #: The states a pump of the configuration can be in, for `pumpkit_pump_state`.
 STATES: tuple[State, ...] = (
     "starting", "running", "standby", "waiting", "failed", "crashed", "paused", "stopping", "stopped",
 )  # fmt: skip
+
+#: The same of an input.
+INPUT_STATES = tuple(state for state in STATES if state != "paused")
 
 Reply = tuple[int, str, bytes]  # status code, content type, body
 
@@ -91,18 +94,26 @@ class HealthServer:
         return _json(200 if alive else 503, {"status": "ok" if alive else "the supervising loop hangs"})
 
     def _healthz(self) -> Reply:
-        failing = {
-            name: {"state": pump.state, "reason": reason, "since": pump.since}
-            for name, pump in dict(self._table().pumps).items()
-            if pump.required and (reason := pump.failing())
-        }
-        return _json(503, {"status": "failing", "pumps": failing}) if failing else _json(200, {"status": "ok"})
+        table = self._table()
+        pumps, inputs = _failing(table.pumps), _failing(table.inputs)
+        if not pumps and not inputs:
+            return _json(200, {"status": "ok"})
+        return _json(503, {"status": "failing", "pumps": pumps} | ({"inputs": inputs} if inputs else {}))
 
     def _status(self) -> Reply:
         return _json(200, self._table().to_json())
 
     def _metrics(self) -> Reply:
         return 200, CONTENT_TYPE_LATEST, generate_latest(self._registry)
+
+
+def _failing(rows: Mapping[str, ProcessStatus]) -> dict[str, Any]:
+    """Return the required ones that do not work."""
+    return {
+        name: {"state": row.state, "reason": reason, "since": row.since}
+        for name, row in dict(rows).items()
+        if row.required and (reason := row.failing())
+    }
 
 
 def _json(code: int, document: dict[str, Any]) -> Reply:
@@ -138,6 +149,7 @@ class _Collector(Collector):
             letters.add_metric([pump.name], cursor.dead_letters)
         yield from (records, redelivered, lag, oldest, letters)
         yield from _process_metrics(rows)
+        yield from _input_metrics(list(dict(status.inputs).values()))
         if status.buffer is not None:
             yield GaugeMetricFamily("pumpkit_buffer_bytes", "Size of the buffer.", status.buffer.size_bytes)
             yield GaugeMetricFamily("pumpkit_buffer_max_bytes", "Its size cap.", status.buffer.max_bytes)
@@ -163,9 +175,26 @@ def _process_metrics(rows: list[PumpStatus]) -> Iterator[Metric]:
     yield from (writes, state, restarts)
 
 
-def _counter(name: str, text: str) -> CounterMetricFamily:
-    return CounterMetricFamily(name, text, labels=["pump"])
+def _input_metrics(inputs: list[InputStatus]) -> Iterator[Metric]:
+    records = _counter("pumpkit_input_records", "Records moved into the log since the runner's start.", "input")
+    bad = _counter("pumpkit_input_bad_records", "Of these, items that are no records.", "input")
+    waiting = _gauge("pumpkit_input_waiting_records", "Items in the lists of an input.", "input")
+    state = GaugeMetricFamily("pumpkit_input_state", "1 for the state an input is in.", labels=["input", "state"])
+    restarts = _counter("pumpkit_input_restarts", "Processes of an input started again after one had ended.", "input")
+    for one in inputs:
+        records.add_metric([one.name], one.records)
+        bad.add_metric([one.name], one.bad)
+        if one.waiting is not None:
+            waiting.add_metric([one.name], one.waiting)
+        restarts.add_metric([one.name], one.restarts)
+        for name in INPUT_STATES:
+            state.add_metric([one.name, name], one.state == name)
+    yield from (records, bad, waiting, state, restarts)
 
 
-def _gauge(name: str, text: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, text, labels=["pump"])
+def _counter(name: str, text: str, label: str = "pump") -> CounterMetricFamily:
+    return CounterMetricFamily(name, text, labels=[label])
+
+
+def _gauge(name: str, text: str, label: str = "pump") -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, text, labels=[label])

@@ -4,7 +4,7 @@ Times are Unix seconds and only label; nothing decides by them.
 """
 
 import time
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import attrs
 
@@ -46,6 +46,9 @@ class ProcessStatus:
     moved: float = attrs.field(factory=time.monotonic)  # when it last got on, or had nothing to do
     patience: float = 70.0  # seconds without progress, with records waiting, until health says so
 
+    #: What becomes of a record that waits for it.
+    verb: ClassVar[str] = "committed"
+
     def enter(self, state: State, reason: str = "") -> None:
         """Take up a state; `since` starts again when it, or the reason, is a new one."""
         if (state, reason) != (self.state, self.reason):
@@ -67,7 +70,7 @@ class ProcessStatus:
         still = time.monotonic() - self.moved
         if self.state not in ("standby", "paused", "stopping", "stopped") and still > self.patience:
             lag = self.waiting_records()
-            return f"stalled: {lag} records waiting, none committed for {still:.0f} s" if lag else ""
+            return f"stalled: {lag} records waiting, none {self.verb} for {still:.0f} s" if lag else ""
         return ""
 
 
@@ -105,11 +108,33 @@ class PumpStatus(ProcessStatus):
 
 
 @attrs.define
+class InputStatus(ProcessStatus):
+    """The process of an input. What it has moved is counted since the runner's start."""
+
+    verb: ClassVar[str] = "moved"
+
+    records: int = 0
+    bad: int = 0  # of these: items that are no records, and become dead letters
+    bytes: int = 0  # of all as items of the lists
+    waiting: int | None = None  # items in the lists, once somebody has looked
+
+    @property
+    def tag(self) -> dict[str, str]:
+        """See `ProcessStatus.tag`."""
+        return {"input": self.name}
+
+    def waiting_records(self) -> int:
+        """Return the items in its lists."""
+        return self.waiting or 0
+
+
+@attrs.define
 class Status:
-    """A runner and its pumps; without a runner, what the log alone tells (`pid` is None)."""
+    """A runner, its pumps and inputs; without a runner, what the log alone tells (`pid` is None)."""
 
     buffer: BufferStats | None = None
     pumps: dict[str, PumpStatus] = attrs.field(factory=dict)
+    inputs: dict[str, InputStatus] = attrs.field(factory=dict)
     runners: list[dict[str, str]] = attrs.field(factory=list)  # as `Buffer.runners` has them, this one too
     pid: int | None = None
     host: str = ""
@@ -121,12 +146,17 @@ class Status:
         """Return what `/status.json` and `pumpkit status --json` print."""
         document = attrs.asdict(self, recurse=False)
         document["pumps"] = {name: _pump_json(pump) for name, pump in dict(self.pumps).items()}
+        document["inputs"] = {name: _shown(one) for name, one in dict(self.inputs).items()}
         document["buffer"] = _buffer_json(self.buffer) if self.buffer else None
         return document
 
 
+def _shown(status: ProcessStatus) -> dict[str, Any]:
+    return attrs.asdict(status, recurse=False, filter=attrs.filters.exclude("moved", "patience"))
+
+
 def _pump_json(pump: PumpStatus) -> dict[str, Any]:
-    document = attrs.asdict(pump, recurse=False, filter=attrs.filters.exclude("moved", "patience"))
+    document = _shown(pump)
     cursor = document.pop("cursor")
     if cursor is not None and pump.is_first:
         document |= {key: value for key, value in cursor._asdict().items() if key != "pump"}

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pumpkit.buffers.base import BufferStats, CursorStats, pumps_of
-from pumpkit.status import PumpStatus, State, Status
+from pumpkit.status import InputStatus, PumpStatus, State, Status
 
 if TYPE_CHECKING:
     from pumpkit.config import Config, PumpConfig
@@ -34,6 +34,10 @@ def offline(
         status.pumps[name] = _pump(name, configured.get(name), cursors.get(name), bool(config), bool(runner))
         if status.pumps[name].state == "orphan" and name in elsewhere:
             status.pumps[name].enter("elsewhere", "in the configuration of another runner")
+    for name, one in (config.inputs if config else {}).items():
+        state: State = "unknown" if runner and one.enabled else "stopped"
+        reason = "" if one.enabled else "enabled: false in the configuration"
+        status.inputs[name] = InputStatus(name, one.type, one.required, state, reason)
     return status
 
 

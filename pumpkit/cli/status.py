@@ -28,6 +28,14 @@ COLUMNS = [
     Column("skipped", right=True),
 ]
 
+INPUT_COLUMNS = [
+    Column("input"),
+    Column("state", whole=True),
+    Column("waiting", right=True),
+    Column("moved", right=True),
+    Column("bad", right=True),
+]
+
 STYLES = {
     "running": "green",
     "starting": "blue",
@@ -58,6 +66,8 @@ Columns:
   lag        records in the buffer that the pump has not passed yet
   filtered   records the pump does not want
   dead       dead letters: see `pumpkit dlq ls`
+  moved      records that an input has moved from its lists into the buffer since the start of the runner
+  bad        of these, items that are no records: dead letters of every pump
   skipped    passed over because the buffer had no room left (required: false)
 
 \b
@@ -112,10 +122,9 @@ def _print(observation: Observation, as_json: bool, again: bool = False) -> None
     elif on_terminal():
         console().print(_picture(observation))
     else:
-        parts = [_head(observation), [plain_table(COLUMNS, _rows(observation))], _remarks(observation)]
-        click.echo(
-            "\n\n".join("\n".join(map(safe, part)) if part is not parts[1] else part[0] for part in parts if part)
-        )
+        tables = [plain_table(columns, rows) for columns, rows in _tables(observation)]
+        parts = ["\n".join(map(safe, part)) for part in (_head(observation), _remarks(observation))]
+        click.echo("\n\n".join(filter(None, [parts[0], *tables, parts[1]])))
         if again:
             click.echo()
 
@@ -134,7 +143,8 @@ def _picture(observation: Observation) -> "RenderableType":
     from rich.text import Text
 
     parts: list[RenderableType] = [Text(safe(line)) for line in _head(observation)]
-    parts += ["", pretty_table(COLUMNS, _rows(observation))]
+    for columns, rows in _tables(observation):
+        parts += ["", pretty_table(columns, rows)]
     remarks = _remarks(observation)
     if remarks:
         parts += ["", *(Text(safe(line)) for line in remarks)]
@@ -200,8 +210,17 @@ def buffer_lines(stats: dict[str, Any]) -> list[str]:
     return [location, ", ".join(words)]
 
 
-def _rows(observation: Observation) -> list[Row]:
-    return [_row(name, pump, observation.live) for name, pump in observation.document["pumps"].items()]
+def _tables(observation: Observation) -> list[tuple[list[Column], list[Row]]]:
+    """Return columns and rows of the table of inputs, if there are any, and of the table of pumps."""
+    inputs = [_input_row(name, one) for name, one in observation.document["inputs"].items()]
+    pumps = [_row(name, pump, observation.live) for name, pump in observation.document["pumps"].items()]
+    return ([(INPUT_COLUMNS, inputs)] if inputs else []) + [(COLUMNS, pumps)]
+
+
+def _input_row(name: str, one: dict[str, Any]) -> Row:
+    state = str(one["state"])
+    waiting = "-" if one["waiting"] is None else number(one["waiting"])
+    return [name, Cell(state, STYLES.get(state, "")), waiting, number(one["records"]), number(one["bad"])]
 
 
 def _row(name: str, pump: dict[str, Any], live: bool) -> Row:
@@ -218,7 +237,7 @@ def _rate(rate: float) -> str:
 def _remarks(observation: Observation) -> list[str]:
     """Return what the table has no room for: reasons, last errors, what waits."""
     lines = []
-    for name, pump in observation.document["pumps"].items():
+    for name, pump in [*observation.document["inputs"].items(), *observation.document["pumps"].items()]:
         if pump["reason"] and pump["state"] not in ("running", "starting"):
             since = f", for {span(time.time() - pump['since'])}" if observation.live else ""
             lines.append(f"{name}: {pump['state']}{since}: {pump['reason']}")

@@ -5,10 +5,13 @@ import json
 import logging
 import sys
 
-from pumpkit.config import LogConfig
+from pumpkit.config import Config, LogConfig
 
 #: What a message may be about.
 _ABOUT = ("pump", "input")
+
+
+log = logging.getLogger(__name__)
 
 
 class _Formatter(logging.Formatter):
@@ -44,3 +47,9 @@ def set_up_logging(config: LogConfig) -> None:
     root.handlers = [handler]
     root.setLevel(config.level.upper())
     root.propagate = False
+
+
+def tell_notes(config: Config) -> None:
+    """Log what a configuration says that is not honoured, or not meant so."""
+    for note in config.notes:
+        log.warning("%s", note)

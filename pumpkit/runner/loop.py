@@ -1,4 +1,4 @@
-"""`pumpkit run`: the one process that looks after a buffer's pumps."""
+"""The supervising loop: everything about pumps and inputs happens in the main thread, one event after the other."""
 
 import contextlib
 import logging
@@ -13,22 +13,23 @@ from typing import Any
 import attrs
 
 import pumpkit
-from pumpkit.buffers import Buffer, open_buffer
+from pumpkit.buffers import Buffer
 from pumpkit.buffers.base import BufferStats, CursorStats, RunnerLock, pumps_of
-from pumpkit.buffers.registry import default_url, driver
+from pumpkit.buffers.registry import default_url
 from pumpkit.config import Config, ConfigInvalid
 from pumpkit.config.load import load
-from pumpkit.config.snapshot import same_settings, snapshot
-from pumpkit.errors import BufferBusy, BufferConfigError, BufferError
+from pumpkit.config.snapshot import input_snapshot, same_settings, snapshot
+from pumpkit.errors import BufferError
 from pumpkit.health import HealthServer
 from pumpkit.runner.housekeeping import Housekeeper
-from pumpkit.runner.logs import set_up_logging
+from pumpkit.runner.inputs import MODULE, InputSupervisor
+from pumpkit.runner.logs import set_up_logging, tell_notes
 from pumpkit.runner.process import WorkerProcess
 from pumpkit.runner.pumps import PumpSupervisor
 from pumpkit.runner.supervisor import Supervisor
-from pumpkit.status import PumpStatus, Status
+from pumpkit.status import InputStatus, PumpStatus, Status
 
-OK, UNAVAILABLE, BUSY, CONFIG, INTERRUPTED = 0, 69, 75, 78, 130
+OK, INTERRUPTED = 0, 130
 
 #: Seconds between two looks at every worker.
 TICK = 0.1
@@ -44,57 +45,8 @@ log = logging.getLogger(__name__)
 Event = Callable[[], None]
 
 
-def run(config: Config) -> int:
-    """Run the pumps of a configuration until a signal says stop; return the exit code.
-
-    0 stopped, 69 the buffer cannot be reached or the health port is taken, 75 another runner holds the buffer, or its
-    slot there, 78 the buffer cannot work as configured, 130 a second signal ended it at once.
-    """
-    set_up_logging(config.log)
-    _tell_notes(config)
-    advice = ""
-    try:
-        with contextlib.ExitStack() as stack:
-            buffer = open_buffer(config.buffer.url, create=True)
-            stack.callback(buffer.close)
-            if buffer.can_be_shared:
-                advice = "; several runners share a buffer: give each its own slot (`slot:` in its configuration)"
-            _tell_doubts(config.buffer.url or default_url())
-            buffer.runner_lock({}, config.runner_slot).release()  # a second one is told so, not that its port is taken
-            runner = Runner(config, buffer)
-            health = runner.listen()
-            if health is not None:
-                stack.callback(health.close)
-            runner.hold_slot(health.address if health else "")
-            stack.callback(runner.leave_slot)
-            if config.buffer.max_bytes is not None:
-                buffer.set_max_bytes(config.buffer.max_bytes)
-            return runner.run()
-    except BufferBusy as error:
-        log.error("%s%s", error, advice)
-        return BUSY
-    except BufferConfigError as error:
-        log.error("%s", error)
-        return CONFIG
-    except (BufferError, OSError) as error:
-        log.error("%s", error)
-        return UNAVAILABLE
-
-
-def _tell_notes(config: Config) -> None:
-    for note in config.notes:
-        log.warning("%s", note)
-
-
-def _tell_doubts(url: str) -> None:
-    """Log what is not as it should be with the place of the buffer: what it may lose, what room it lacks."""
-    for fact in driver(url).facts(url):
-        if fact.severity != "good":
-            log.warning("the buffer: %s", fact.text)
-
-
 class Runner:
-    """The supervising loop. Everything about a pump happens in the main thread, one event after the other."""
+    """A runner at work."""
 
     def __init__(self, config: Config, buffer: Buffer) -> None:
         self.config = config
@@ -108,6 +60,7 @@ class Runner:
             version=pumpkit.__version__,
         )
         self.supervisors: dict[str, PumpSupervisor] = {}  # by row: a pump's name, `NAME#2` for its second worker
+        self.inputs: dict[str, InputSupervisor] = {}
         self.leaving: list[Supervisor] = []  # of what is gone from the configuration
         self._lock: RunnerLock | None = None
         self._health = ""  # the address of the health endpoint
@@ -166,6 +119,8 @@ class Runner:
         self._tell_stats(stats, self.buffer.runners())
         for row in self._rows():
             self._add(row)
+        for name in self.config.enabled_inputs:
+            self._add_input(name)
         housekeeper = Housekeeper(self.url, self._names, self._on_stats, self._on_skip)
         housekeeper.start()
         while self.stop_by is None or not all(supervisor.gone for supervisor in self._all()):
@@ -196,7 +151,7 @@ class Runner:
             self._kill()
 
     def _all(self) -> list[Supervisor]:
-        return [*self.supervisors.values(), *self.leaving]
+        return [*self.supervisors.values(), *self.inputs.values(), *self.leaving]
 
     def _kill(self) -> None:
         for supervisor in self._all():
@@ -216,14 +171,36 @@ class Runner:
         self._describe(row)
 
         def launch(job: dict[str, Any]) -> WorkerProcess:
-            return WorkerProcess(row, job, lambda process, message: self.events.put(lambda: hear(process, message)))
-
-        def hear(process: WorkerProcess, message: dict[str, Any] | None) -> None:
-            if supervisor.owns(process):
-                supervisor.hear(message)
+            return WorkerProcess(row, job, lambda process, message: self._on_line(supervisor, process, message))
 
         supervisor = self.supervisors[row] = PumpSupervisor(status, self._job(row), launch)
         supervisor.start()
+
+    def _add_input(self, name: str) -> None:
+        config = self.config.inputs[name]
+        status = self.status.inputs[name] = InputStatus(name, config.type, config.required)
+
+        def launch(job: dict[str, Any]) -> WorkerProcess:
+            return WorkerProcess(
+                name,
+                job,
+                lambda process, message: self._on_line(supervisor, process, message),
+                module=MODULE,
+                tag="input",
+            )
+
+        supervisor = self.inputs[name] = InputSupervisor(status, self._input_job(name), launch)
+        supervisor.start()
+
+    def _input_job(self, name: str) -> dict[str, Any]:
+        return {
+            "v": 1,
+            "input": name,
+            "config": input_snapshot(self.config, name),
+            "buffer": self.url,
+            "slot": self.config.runner_slot,
+            "purge_delay": self.config.purge_delay,
+        }
 
     def _describe(self, row: str) -> None:
         status = self.status.pumps[row]
@@ -248,6 +225,13 @@ class Runner:
         return set(pumps), {name for name, pump in pumps.items() if pump.required}
 
     # Events from threads -----------------------------------------------------------------------------------------
+
+    def _on_line(self, supervisor: Supervisor, process: WorkerProcess, message: dict[str, Any] | None) -> None:
+        def hear() -> None:
+            if supervisor.owns(process):
+                supervisor.hear(message)
+
+        self.events.put(hear)
 
     def _on_stats(self, stats: BufferStats, runners: list[dict[str, str]]) -> None:
         self.events.put(lambda: self._tell_stats(stats, runners))
@@ -302,7 +286,7 @@ class Runner:
             return
         log.info("stopping after the batches in hand")
         self.stop_by = time.monotonic() + self._grace()
-        for supervisor in self.supervisors.values():
+        for supervisor in self._all():
             supervisor.stop()
 
     def _grace(self) -> float:
@@ -329,8 +313,9 @@ class Runner:
             if getattr(config, key) != getattr(self.config, key):
                 log.warning("%s has changed: that takes effect at the next start", key.replace("_", "-"))
         set_up_logging(config.log)
-        _tell_notes(config)
+        tell_notes(config)
         before = {row: self._job(row) for row in self.supervisors}
+        inputs = {name: self._input_job(name) for name in self.inputs}
         self.config = attrs.evolve(config, slot=self.config.slot)  # which its workers go by
         self._tell_others()
         rows = self._rows()
@@ -343,7 +328,22 @@ class Runner:
             elif self.status.pumps[row].state == "failed" or not _same(before[row], self._job(row)):
                 self._describe(row)
                 self.supervisors[row].start(self._job(row))
+        self._reload_inputs(inputs)
         log.info("reloaded %s", config.file)
+
+    def _reload_inputs(self, before: dict[str, dict[str, Any]]) -> None:
+        for name in list(self.inputs):
+            if name not in self.config.enabled_inputs:
+                supervisor = self.inputs.pop(name)
+                supervisor.stop()
+                self.leaving.append(supervisor)
+                del self.status.inputs[name]
+        for name, config in self.config.enabled_inputs.items():
+            if name not in self.inputs:
+                self._add_input(name)
+            elif self.status.inputs[name].state == "failed" or before[name] != self._input_job(name):
+                self.status.inputs[name].required = config.required
+                self.inputs[name].start(self._input_job(name))
 
     def _retire(self, row: str) -> None:
         """Stop a worker that is gone from the configuration; a pump's cursor stays."""
