@@ -9,8 +9,6 @@ import pytest
 from pumpkit.buffers import open_buffer
 from pumpkit.buffers.base import Fact, Severity
 from pumpkit.buffers.redis import facts
-from pumpkit.buffers.redis.about import start_warnings
-from pumpkit.buffers.redis.url import parse
 from pumpkit.errors import BufferUnavailable
 from tests.servers.redis import RedisServer, Replicated, free_port, wait_until
 from tests.servers.redis_cluster import Cluster
@@ -148,14 +146,6 @@ def test_tls_and_sockets(redis_tls: TlsRedisServer, redis_server: RedisServer) -
     """However it is reached."""
     for url in (redis_tls.url, redis_server.unix_url):
         assert find(facts(url), "^(Redis|Valkey) ") == "good"
-
-
-def test_what_a_runner_logs(redis_server: RedisServer) -> None:
-    """Only what is not as it should be."""
-    (text,) = start_warnings(parse(redis_server.url))
-    assert "keeps nothing on disk" in text
-    settings(redis_server, appendonly="yes")
-    assert start_warnings(parse(redis_server.url)) == []
 
 
 def test_nobody_there() -> None:

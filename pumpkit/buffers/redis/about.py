@@ -50,11 +50,6 @@ def facts(place: Place) -> list[Fact]:
         client.close()
 
 
-def start_warnings(place: Place) -> list[str]:
-    """Return what a runner should log when it starts: every warning and error. Raises as `facts` does."""
-    return [fact.text for fact in facts(place) if fact.severity != "good"]
-
-
 def _nodes(client: Client, place: Place) -> dict[str, redis.Redis]:
     """Return the servers that hold the buffer, by what they are called."""
     if isinstance(client, redis.Redis):
