@@ -92,6 +92,8 @@ class Batch:
             ids = []
             for slot in self.slots:
                 ids += slot.ids or [""] * slot.delivery.total
+        if _in_a_row(numbers):
+            return ids[numbers[0] - self.start : numbers[-1] + 1 - self.start]
         return [ids[number - self.start] for number in numbers]
 
     def settled(self) -> list[Slot]:
@@ -230,7 +232,7 @@ def shorten(batch: Batch, numbers: Sequence[int], look: Shorten | None) -> list[
 def take(batch: Batch, numbers: Sequence[int], look: Shorten | None) -> Records:
     """Return records, in order. Those that a failed write had are decoded again and given their look again."""
     start = batch.start
-    if numbers and numbers[-1] - numbers[0] + 1 == len(numbers):
+    if _in_a_row(numbers):
         records = batch.records[numbers[0] - start : numbers[-1] + 1 - start]
     else:
         records = [batch.records[number - start] for number in numbers]
@@ -238,6 +240,11 @@ def take(batch: Batch, numbers: Sequence[int], look: Shorten | None) -> Records:
         return records  # type: ignore[return-value]  # no None among them
     fresh = _decoded_again(batch, [n for n, record in zip(numbers, records, strict=True) if record is None], look)
     return [fresh[n] if record is None else record for n, record in zip(numbers, records, strict=True)]
+
+
+def _in_a_row(numbers: Sequence[int]) -> bool:
+    """Return whether numbers, which ascend, are all that lie between the first and the last of them."""
+    return bool(numbers) and numbers[-1] - numbers[0] + 1 == len(numbers)
 
 
 def forget(batch: Batch, numbers: Sequence[int]) -> None:

@@ -9,7 +9,7 @@ again all that it had to.
 
 import itertools
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -43,7 +43,7 @@ class Seen:
             written = set(self.late)
             return [index for index, id_ in enumerate(ids) if id_ not in written]
         marks = self.next_seq
-        firsts = _last_of_each(reversed(ids))
+        firsts = _last_of_each(ids[::-1])
         if all(sequence >= marks.get(producer, 0) for producer, sequence in firsts.items()):
             return range(len(ids))  # as it mostly is
         rejected = set(self.rejected)
@@ -58,14 +58,14 @@ class Seen:
 
         `ids` are those of the whole batch, with what was written before: it may be handed out again, too.
         """
-        decided = set(ids)
         if late:
-            written = decided.difference(rejected)
+            written = set(ids).difference(rejected)
             earlier = [id_ for id_ in self.late if id_ not in written]
             return attrs.evolve(self, late=_last(earlier, [id_ for id_ in ids if id_ in written], RECORDS))
         lasts = _last_of_each(ids)
         marks = {producer: max(last + 1, self.next_seq.get(producer, 0)) for producer, last in lasts.items()}
         kept = {producer: mark for producer, mark in self.next_seq.items() if producer not in marks}
+        decided = set(ids) if self.rejected else set()
         earlier = [id_ for id_ in self.rejected if id_ not in decided]
         if all(self.next_seq.get(producer) == mark for producer, mark in marks.items()):  # nothing newer
             return attrs.evolve(self, next_seq=kept | marks, rejected=[*earlier, *rejected])
@@ -74,8 +74,11 @@ class Seen:
         return attrs.evolve(self, next_seq=kept | marks, rejected=_last(earlier, rejected, RECORDS))
 
 
-def _last_of_each(ids: Iterable[str]) -> dict[str, int]:
+def _last_of_each(ids: Sequence[str]) -> dict[str, int]:
     """Return the sequence of the last id of each producer; raises ValueError for what is no record id."""
+    stem = ids[-1][: ids[-1].rfind("-") + 1] if ids else ""
+    if all(map(operator.methodcaller("startswith", stem), ids)):  # of one producer, as they mostly are
+        ids = ids[-1:]
     ends = {producer: sequence for producer, _, sequence in map(_SPLIT, ids)}
     try:
         return {producer: int(sequence) for producer, sequence in ends.items()}

@@ -102,6 +102,9 @@ class Table:
             together = "".join(values)
         except TypeError:  # not all of it is text
             plain, cell = PLAIN, self._cell
+            kinds = set(map(type, values))
+            if len(kinds) == 1:
+                return list(map(plain.get(kinds.pop(), cell), values))
             return [plain.get(type(value), cell)(value) for value in values]
         risky = self._risky
         if min(values) < "A":  # all that may begin a formula sorts below it

@@ -14,6 +14,7 @@
 
 import base64
 import datetime
+import functools
 import json
 import math
 import re
@@ -25,10 +26,19 @@ FORMULA_STARTS = frozenset("=+-@\t\r")
 
 _UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
+@functools.lru_cache(1_024)
+def _second(days: int, seconds: int) -> str:
+    """Return the second that is so long after the epoch. Times come in about their order, many in one second."""
+    return (_EPOCH + datetime.timedelta(days, seconds)).replace(tzinfo=None).isoformat()
+
 
 def _datetime(value: datetime.datetime) -> str:
-    if value.tzinfo is datetime.UTC:  # as it comes from the log
-        return value.isoformat(timespec="microseconds")[:-6] + "Z"
+    if value.tzinfo is datetime.UTC:  # as it comes from the log: less than half the time of isoformat()
+        since = value - _EPOCH
+        return f"{_second(since.days, since.seconds)}.{since.microseconds:06}Z"
     aware = value if value.tzinfo else value.replace(tzinfo=datetime.UTC)
     return aware.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
