@@ -111,10 +111,11 @@ def deliver(
     todo = [number for number in numbers if number not in decided] if decided else list(numbers)
     for part in run.parts(todo, deaths):
         run.deliver(part)
-    alone = not todo and not deaths  # what a worker has just died of waits for a witness in the next batch
-    run.try_parked([number for number in numbers if number in memory.parked], alone=alone)
-    run.try_suspects([number for number in numbers if number in memory.suspects], alone=alone)
-    run.outcome.held = [number for number in numbers if number in memory.suspects or number in memory.parked]
+    if memory.parked or memory.suspects:
+        alone = not todo and not deaths  # what a worker has just died of waits for a witness in the next batch
+        run.try_parked([number for number in numbers if number in memory.parked], alone=alone)
+        run.try_suspects([number for number in numbers if number in memory.suspects], alone=alone)
+        run.outcome.held = [number for number in numbers if number in memory.suspects or number in memory.parked]
     return run.outcome
 
 

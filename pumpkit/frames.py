@@ -15,6 +15,7 @@ bytes of any kind.
 """
 
 import itertools
+import threading
 import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -275,13 +276,22 @@ def _compress(raw: bytes) -> bytes:
     return packed
 
 
+_kept = threading.local()
+
+
+def _decompressor() -> Any:
+    """Return this thread's decompressor: for a small frame, making one takes as long as all its work."""
+    if not hasattr(_kept, "decompressor"):
+        import zstandard
+
+        _kept.decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_RAW)
+    return _kept.decompressor
+
+
 def _decompress(body: bytes, size: int) -> bytes:
     """Return at most size + 1 bytes: a frame may lie about its size, and 9 KB can become 300 MB."""
-    import zstandard
-
     try:
-        reader = zstandard.ZstdDecompressor(max_window_size=MAX_RAW)
-        stream = reader.stream_reader(body, read_across_frames=True)
+        stream = _decompressor().stream_reader(body, read_across_frames=True)
         raw: bytes = stream.read(size + 1)
     except Exception as error:
         raise BadFrame(f"cannot be decompressed: {error}") from error
