@@ -1,0 +1,366 @@
+"""The promise table: what becomes of records when a Redis fails. `docs/explanation/when-redis-fails.md` names these.
+
+Each test lets records flow through a real server, lets it fail, and asks a checker over record ids what became of them.
+"""
+
+import contextlib
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from pumpkit.buffers import open_buffer
+from pumpkit.buffers.redis.link import script
+from tests.buffers.flow import Flow, assert_all_is_well, until
+from tests.servers.fixtures import program
+from tests.servers.proxy import Proxy
+from tests.servers.redis import RedisServer, Replicated
+
+KEEPS = ("--appendonly", "yes")
+FORGETS = ("--appendonly", "no")
+
+
+@pytest.fixture
+def new_flow() -> Iterator[Callable[..., Flow]]:
+    """Return a maker of flows; they are closed at the end."""
+    with contextlib.ExitStack() as stack:
+        yield lambda url, **options: stack.enter_context(contextlib.closing(Flow(url, **options)))
+
+
+@pytest.fixture
+def new_proxy() -> Iterator[Callable[..., Proxy]]:
+    """Return a maker of proxies; they are stopped at the end."""
+    with contextlib.ExitStack() as stack:
+        yield lambda port: stack.enter_context(Proxy(port))
+
+
+# Crashes of the server --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"resend_window": 0}], ids=["window", "no window"])
+def test_kill_with_append_only_file(new_redis, new_flow, options) -> None:
+    """kill -9 of a Redis with an append-only file loses nothing, even without a resend window."""
+    server = new_redis(*KEEPS)
+    flow = new_flow(server.url, **options).pump()
+    with flow.load():
+        for _ in range(3):
+            time.sleep(0.3)
+            server.kill()
+            server.start()
+    found = flow.found()
+    assert_all_is_well(found)
+    assert found.recovered == 0
+
+
+def test_kill_without_persistence(new_redis, new_flow) -> None:
+    """What the window holds comes back into the empty log, though nobody records any more, and pumps go on."""
+    server = new_redis(*FORGETS)
+    flow = new_flow(server.url).pump()
+    flow.record(2_000)
+    flow.flush()
+    server.kill()
+    server.start()
+    until(lambda: flow.reporter.stats().resent == 2_000, "the window")
+    found = flow.found()
+    assert_all_is_well(found)
+    assert flow.stats().lost == 0
+
+
+def test_kill_without_persistence_under_load(new_redis, new_flow) -> None:
+    """So it is however often it happens while records come."""
+    server = new_redis(*FORGETS)
+    flow = new_flow(server.url).pump()
+    with flow.load():
+        for _ in range(3):
+            time.sleep(0.3)
+            server.kill()
+            server.start()
+    assert_all_is_well(flow.found())
+
+
+def test_kill_without_persistence_beyond_the_window(new_redis, new_flow, caplog) -> None:
+    """What the window does not hold is gone: the reporter says how much, the log counts it, and pumps go on."""
+    server = new_redis(*FORGETS)
+    flow = new_flow(server.url, resend_bytes=20_000)
+    for _ in range(10):
+        flow.record(1_000)
+        flow.flush()
+    server.kill()
+    server.start()
+    flow.pump()
+    flow.record(1_000)
+    found = flow.found()
+    assert 0 < len(found.lost) < 10_000
+    assert found.lost == found.forgotten == set(range(len(found.lost)))
+    assert not found.doubled | found.unexpected
+    assert flow.stats().lost == len(found.lost)
+    assert f"lost {len(found.lost)} records that it had confirmed" in caplog.text
+    assert found.recovered == 10_000 - len(found.lost)
+
+
+def test_a_hung_server(new_redis, new_flow) -> None:
+    """While it hangs, record() goes on within its bounds and counts what it drops; the rest arrives afterwards."""
+    server = new_redis(*FORGETS)
+    flow = new_flow(server.url, records_buffer_size=500, buffer_bytes=20_000).pump()
+    flow.record(100)
+    flow.flush()
+    server.pause()
+    try:
+        flow.record(4_000, noise=50)
+        stats = flow.reporter.stats()
+        assert stats.drops["full"] > 0
+        assert stats.frame_bytes < 20_000 + 50_000  # one frame over it at most
+        until(lambda: flow.reporter.stats().trouble, "trouble")
+    finally:
+        server.resume()
+    found = flow.found()
+    assert len(found.lost) == len(found.forgotten) == found.dropped
+    assert not found.doubled | found.unexpected
+
+
+def test_a_server_that_loads_its_data(new_redis, new_flow) -> None:
+    """While it answers LOADING after a start, records wait."""
+    server = new_redis(*KEEPS, "--key-load-delay", "100")
+    with server.client() as client, client.pipeline(transaction=False) as pipe:
+        for n in range(15_000):
+            pipe.set(f"ballast:{n}", n)
+        pipe.execute()
+    flow = new_flow(server.url).pump()
+    with flow.load():
+        time.sleep(0.3)
+        server.kill()
+        server.start()
+    assert any("it has just started, and reads its data" in trouble for trouble in flow.troubles), flow.troubles
+    assert_all_is_well(flow.found())
+
+
+# Fail-over --------------------------------------------------------------------------------------------------------
+
+
+class Pair:
+    """A master and a replica that can be made to lag, behind an address that clients keep over a fail-over."""
+
+    def __init__(self, servers: Replicated, address: Proxy, link: Proxy) -> None:
+        self.url = f"redis://127.0.0.1:{address.port}"
+        self._servers, self._address, self._link = servers, address, link
+        self._follow(servers.replica, link.port)
+
+    def _follow(self, replica: RedisServer, port: int) -> None:
+        with replica.client() as client:
+            client.replicaof("127.0.0.1", port)  # type: ignore[no-untyped-call]
+            until(lambda: client.info("replication")["master_link_status"] == "up", "the replica")
+
+    def lag(self) -> None:
+        """Let the replica see no more of what its master does."""
+        self._link.mode = "blackhole"
+
+    def fail_over(self) -> None:
+        """Kill the master and make the replica one, as a sentinel would."""
+        self._servers.master.kill()
+        self._servers.promote()
+        self._address.target = self._servers.replica.port
+        self._address.mode = "reset"
+        self._address.mode = "pass"
+
+    def bring_back(self) -> None:
+        """Start the dead one as a replica of the other."""
+        self._servers.master.start()
+        self._follow(self._servers.master, self._servers.replica.port)
+
+
+@pytest.fixture
+def pair(redis_replicated, new_proxy) -> Pair:
+    """Return a master and its replica."""
+    return Pair(redis_replicated, new_proxy(redis_replicated.master.port), new_proxy(redis_replicated.master.port))
+
+
+def test_fail_over_to_a_lagging_replica(pair, new_flow) -> None:
+    """Records that only the dead master had are sent again to the new one, which says what it misses."""
+    flow = new_flow(pair.url).pump()
+    flow.record(1_000)
+    flow.flush()
+    pair.lag()
+    flow.record(1_000)
+    flow.flush()
+    pair.fail_over()
+    with flow.load():
+        time.sleep(0.3)
+    found = flow.found()
+    assert_all_is_well(found)
+    assert found.recovered >= 1_000
+
+
+def test_fail_over_without_a_window(pair, new_flow) -> None:
+    """With `confirm="stored"` and no window the records that only the dead master had are lost, and counted."""
+    flow = new_flow(pair.url, resend_window=0)
+    flow.record(1_000)
+    flow.flush()
+    pair.lag()
+    flow.record(1_000)
+    flow.flush()
+    pair.fail_over()
+    flow.pump()
+    flow.record(1_000)
+    found = flow.found()
+    assert found.lost == found.forgotten == set(range(2_000 - len(found.lost), 2_000))
+    assert flow.stats().lost == len(found.lost) >= 1_000
+    assert not found.doubled | found.unexpected
+
+
+def test_fail_over_with_replicated(pair, new_flow, caplog) -> None:
+    """With `confirm="replicated"` nothing counts as sent that no replica has, so a window is not needed."""
+    flow = new_flow(f"{pair.url}?replicas=1", pump_url=pair.url, resend_window=0, confirm="replicated").pump()
+    flow.record(1_000)
+    flow.flush()
+    pair.lag()
+    flow.record(1_000)
+    assert flow.reporter.flush(2.0).pending == 1_000
+    assert caplog.text.count("the buffer does not confirm") == 1
+    pair.fail_over()
+    pair.bring_back()
+    found = flow.found()
+    assert_all_is_well(found)
+    assert found.recovered == 0
+
+
+def test_a_master_that_was_demoted(new_redis, new_flow) -> None:
+    """While a server answers READONLY, records wait."""
+    server = new_redis(*FORGETS)
+    flow = new_flow(server.url).pump()
+    with flow.load(), server.client() as client:
+        time.sleep(0.3)
+        client.replicaof("127.0.0.1", "1")
+        until(lambda: "it is a replica" in (flow.reporter.stats().trouble or ""), "READONLY")
+        client.replicaof("NO", "ONE")
+    assert_all_is_well(flow.found())
+
+
+# What somebody does to the data -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["DEL", "{pumpkit}:log"], ["XGROUP", "DESTROY", "{pumpkit}:log", "pump"], ["FLUSHALL"]],
+    ids=["stream deleted", "group destroyed", "FLUSHALL"],
+)
+def test_what_is_removed(new_redis, new_flow, command) -> None:
+    """A stream, a group or everything is removed under load: the window fills the log again, and pumps go on."""
+    server = new_redis(*FORGETS)
+    flow = new_flow(server.url).pump()
+    with flow.load(), server.client() as client:
+        for _ in range(3):
+            time.sleep(0.3)
+            client.execute_command(*command)
+    assert_all_is_well(flow.found())
+
+
+# No room ----------------------------------------------------------------------------------------------------------
+
+
+def test_out_of_memory(new_redis, new_flow) -> None:
+    """At `maxmemory` reporters keep what they can and count what they drop; draining and trimming cures it."""
+    server = new_redis(*FORGETS, "--maxmemory-policy", "noeviction")
+    flow = new_flow(server.url, records_buffer_size=500, buffer_bytes=50_000)
+    flow.record(100)
+    flow.flush()
+    with contextlib.closing(open_buffer(server.url)) as buffer, server.client() as client:
+        buffer.register("pump")
+        client.config_set("maxmemory", int(client.info("memory")["used_memory"]) + 2_000_000)
+        while not flow.reporter.stats().drops:
+            flow.record(100, noise=1_000)
+        assert "it is at its maxmemory" in (flow.reporter.stats().trouble or "")
+        flow.pump()
+        until(lambda: buffer.trim() == 0 and flow.reporter.stats().trouble is None, "room")
+        flow.record(1_000)
+        flow.flush()
+        flow.wait_for_pump()
+    dropped = flow.reporter.stats().drops["full"]
+    assert flow.recorded - len({n for _, n in flow.arrived}) == dropped
+    assert flow.stats().lost == 0
+
+
+def test_disk_full(as_root, new_flow, tmp_path) -> None:
+    """When the disk of the append-only file is full, records wait; with room again, nothing is lost."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], check=True)
+    server = RedisServer(program(), *KEEPS, "--auto-aof-rewrite-percentage", "0", folder=disk)
+    try:
+        server.start()
+        flow = new_flow(server.url).pump()
+        while not (trouble := flow.reporter.stats().trouble):
+            flow.record(100, noise=1_000)
+        assert "its disk" in trouble
+        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        flow.record(1_000)
+        assert_all_is_well(flow.found())
+    finally:
+        server.kill()
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
+# The network ------------------------------------------------------------------------------------------------------
+
+
+def test_connections_killed_all_the_time(new_redis, new_flow) -> None:
+    """CLIENT KILL of everybody every 100 ms loses and doubles nothing."""
+    server = new_redis(*FORGETS)
+    flow = new_flow(server.url).pump()
+    ended = threading.Event()
+
+    def kill() -> None:
+        with server.client() as client:
+            while not ended.wait(0.1):
+                client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        with flow.load():
+            time.sleep(2)
+    finally:
+        ended.set()
+        thread.join()
+    found = flow.found()
+    assert_all_is_well(found)
+    assert found.recovered == 0
+
+
+@pytest.mark.parametrize("name", ["append", "fetch", "commit"])
+def test_answers_that_do_not_arrive(new_redis, new_flow, new_proxy, name) -> None:
+    """Redis has done what it was asked for, and its answer is lost, every second time: nothing is lost or doubled."""
+    server = new_redis(*FORGETS)
+    proxy = new_proxy(server.port)
+    sha = script(name).sha.encode()
+    flow = new_flow(f"redis://127.0.0.1:{proxy.port}").pump()
+    flow.record(100)
+    flow.flush()
+    until(lambda: flow.arrived, "the first records")
+    proxy.cut(lambda request: sha in request, every=2)
+    with flow.load():
+        until(lambda: proxy.lost >= 10, "lost answers")
+    proxy.heal()
+    found = flow.found()
+    assert_all_is_well(found)
+    assert found.recovered == 0
+
+
+@pytest.mark.parametrize("mode", ["refuse", "blackhole", "reset", "trickle", "half-open"])
+def test_a_network_that_fails(new_redis, new_flow, new_proxy, mode) -> None:
+    """Whatever becomes of connections: records wait for a better one."""
+    server = new_redis(*FORGETS)
+    proxy = new_proxy(server.port)
+    flow = new_flow(f"redis://127.0.0.1:{proxy.port}").pump()
+    with flow.load():
+        time.sleep(0.3)
+        if mode == "half-open":
+            proxy.half_open()
+        else:
+            proxy.mode = mode
+        time.sleep(1.5)
+        proxy.heal()
+    found = flow.found()
+    assert_all_is_well(found)
+    assert found.recovered == 0
