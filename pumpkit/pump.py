@@ -26,6 +26,9 @@ MAX_DEAD_BYTES = 256 << 20
 #: a whole fetch of bad records is held until later ones are accepted.
 MAX_HELD = 20_000
 
+#: The longest pause between two tries of the buffer, in seconds: nothing gets on without it.
+LONGEST_BUFFER_PAUSE = 5.0
+
 T = TypeVar("T")
 
 #: A step before the sink: takes some records of a batch and what to do to each; returns which of them go on.
@@ -215,7 +218,7 @@ class Pump:
                 return call()
             except BufferUnavailable as error:
                 tries += 1
-                self.watcher.pause(backoff(tries), f"the buffer: {error}")
+                self.watcher.pause(min(backoff(tries), LONGEST_BUFFER_PAUSE), f"the buffer: {error}")
 
 
 def backoff(tries: int) -> float:

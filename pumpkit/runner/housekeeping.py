@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 
 from pumpkit.buffers import Buffer, open_buffer
 from pumpkit.buffers.base import BufferStats, Position, pumps_of
+from pumpkit.config import Config
 from pumpkit.errors import BufferBusy, BufferError
 
 #: Seconds between two rounds.
@@ -17,6 +18,9 @@ PERIOD = 1.0
 
 #: Seconds of trimming in one round, so that the state is never old.
 TRIM_SPAN = 0.5
+
+#: Seconds without trimming after the log was made anew.
+GRACE = 10.0
 
 #: Parts of the cap: from the first on room is made, down to the second.
 NEARLY_FULL, ROOMY = 0.90, 0.85
@@ -27,24 +31,29 @@ log = logging.getLogger(__name__)
 class Housekeeper(threading.Thread):
     """Trims and watches the log until told to stop.
 
-    `pumps()` returns the names of all configured pumps and of those that are required; `tell(stats, runners)` and
-    `skip(pump, part, to)` are called from this thread.
+    `config()` returns the configuration as it is now; with `create` a log that is gone is made again. `tell(stats,
+    runners)` and `skip(pump, part, to)` are called from this thread.
     """
 
     def __init__(
         self,
         url: str | None,
-        pumps: Callable[[], tuple[Collection[str], Collection[str]]],
+        config: Callable[[], Config],
         tell: Callable[[BufferStats, list[dict[str, str]]], None],
         skip: Callable[[str, int, Position], None],
+        *,
+        create: bool = False,
     ) -> None:
         super().__init__(name="housekeeping", daemon=True)
         self._url = url
-        self._pumps = pumps
+        self._config = config
         self._tell = tell
         self._skip = skip
+        self._create = create
         self._stop_asked = threading.Event()
         self._trouble = ""
+        self._buffer_id = ""
+        self._trim_from = 0.0  # by time.monotonic
 
     def stop(self) -> None:
         """End after the present round."""
@@ -55,7 +64,7 @@ class Housekeeper(threading.Thread):
         buffer: Buffer | None = None
         while not self._stop_asked.wait(PERIOD):
             try:
-                buffer = buffer or open_buffer(self._url, create=False)
+                buffer = buffer or open_buffer(self._url, create=self._create)
                 self._round(buffer)
             except BufferError as error:
                 if str(error) != self._trouble:
@@ -69,27 +78,47 @@ class Housekeeper(threading.Thread):
             buffer.close()
 
     def _round(self, buffer: Buffer) -> None:
-        parts = buffer.parts()
+        stats = self._with_every_pump(buffer)
+        parts, runners = buffer.parts(), buffer.runners()
+        self._tell(stats, runners)
         for part in parts:
             until = time.monotonic() + TRIM_SPAN / len(parts)
-            while part.trim() and time.monotonic() < until:
+            while until > time.monotonic() > self._trim_from and part.trim():
                 pass
-        stats, runners = buffer.stats(), buffer.runners()
-        self._tell(stats, runners)
-        configured, _ = self._pumps()
-        orphans = set(stats.cursors) - set(configured) - pumps_of(runners)
+        if len(parts) == 1 and not _nearly_full(stats):  # which it was before the trimming
+            return
+        orphans = set(stats.cursors) - set(self._config().pumps) - pumps_of(runners)
         for index, part in enumerate(parts):
-            of_part = stats if len(parts) == 1 else part.stats()
-            if of_part.max_bytes and of_part.size_bytes > NEARLY_FULL * of_part.max_bytes:
+            of_part = part.stats()
+            if _nearly_full(of_part):
                 self._make_room(index, part, of_part, orphans)
+
+    def _with_every_pump(self, buffer: Buffer) -> BufferStats:
+        """Return the state of the log, after making sure that it knows every pump: it may have been made anew.
+
+        Then nothing is trimmed until other runners have had the time to see that too.
+        """
+        config, stats = self._config(), buffer.stats()
+        missing = [name for name in config.enabled_pumps if name not in stats.cursors]
+        if not missing and self._buffer_id in ("", stats.buffer_id):
+            self._buffer_id = stats.buffer_id
+            return stats
+        log.warning("the buffer was made anew, or somebody dropped a cursor: every pump is there again, at the oldest")
+        self._trim_from = time.monotonic() + GRACE
+        for name in missing:
+            buffer.register(name)
+        if config.buffer.max_bytes is not None:
+            buffer.set_max_bytes(config.buffer.max_bytes)
+        self._buffer_id = stats.buffer_id
+        return buffer.stats()
 
     def _make_room(self, index: int, part: Buffer, stats: BufferStats, orphans: Collection[str]) -> None:
         """Move pumps ahead that may be: orphans, and if that makes no room, those that are not required as well.
 
         What another runner configures is that runner's to move.
         """
-        configured, required = self._pumps()
-        optional = [name for name in stats.cursors if name in configured and name not in required]
+        configured = self._config().pumps
+        optional = [name for name in stats.cursors if name in configured and not configured[name].required]
         wanted = int(stats.size_bytes - ROOMY * stats.max_bytes)
         lost = [name for name in stats.cursors if name in orphans]
         for group in (lost, lost + optional):
@@ -110,3 +139,7 @@ class Housekeeper(threading.Thread):
             log.warning("the buffer is nearly full: skipped %d records", cursor.skip(to), extra={"pump": pump})
         finally:
             cursor.close()
+
+
+def _nearly_full(stats: BufferStats) -> bool:
+    return bool(stats.max_bytes) and stats.size_bytes > NEARLY_FULL * stats.max_bytes

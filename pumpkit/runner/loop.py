@@ -19,7 +19,7 @@ from pumpkit.buffers.registry import default_url
 from pumpkit.config import Config, ConfigInvalid
 from pumpkit.config.load import load
 from pumpkit.config.snapshot import input_snapshot, same_settings, snapshot
-from pumpkit.errors import BufferError
+from pumpkit.errors import BufferBusy, BufferError
 from pumpkit.health import HealthServer
 from pumpkit.runner.housekeeping import Housekeeper
 from pumpkit.runner.inputs import MODULE, InputSupervisor
@@ -29,7 +29,7 @@ from pumpkit.runner.pumps import PumpSupervisor
 from pumpkit.runner.supervisor import Supervisor
 from pumpkit.status import InputStatus, PumpStatus, Status
 
-OK, INTERRUPTED = 0, 130
+OK, BUSY, INTERRUPTED = 0, 75, 130
 
 #: Seconds between two looks at every worker.
 TICK = 0.1
@@ -68,6 +68,7 @@ class Runner:
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.turned = time.monotonic()
         self.stop_by: float | None = None  # once stopping: when patience ends
+        self.code = OK  # to end with
         self.interrupted = False
 
     def listen(self) -> HealthServer | None:
@@ -101,6 +102,24 @@ class Runner:
         about = {"pid": str(os.getpid()), "host": socket.gethostname(), "health": self._health}
         return about | {"pumps": " ".join(self.config.pumps)}
 
+    def _keep_slot(self, runners: list[dict[str, str]]) -> None:
+        """Take the slot again if it went with a buffer that forgot; leave if somebody else has taken it meanwhile."""
+        if self._lock is None or not self.buffer.can_be_shared or self.stop_by is not None:
+            return
+        mine = {"slot": self.config.runner_slot, "alive": "yes", "pid": str(os.getpid()), "host": socket.gethostname()}
+        if any(mine.items() <= one.items() for one in runners):
+            return
+        try:
+            self._lock.release()
+            self.hold_slot(self._health)
+            log.warning("took the slot %s again, which was lost with what the buffer forgot", self.config.runner_slot)
+        except BufferBusy as error:
+            log.error("another runner has taken over while this one stood still, which stops now: %s", error)
+            self.code = BUSY
+            self._stop()
+        except BufferError as error:
+            log.warning("cannot take the slot %s again: %s", self.config.runner_slot, error)
+
     def _tell_others(self) -> None:
         try:
             if self._lock is not None:
@@ -121,7 +140,9 @@ class Runner:
             self._add(row)
         for name in self.config.enabled_inputs:
             self._add_input(name)
-        housekeeper = Housekeeper(self.url, self._names, self._on_stats, self._on_skip)
+        housekeeper = Housekeeper(
+            self.url, lambda: self.config, self._on_stats, self._on_skip, create=self.buffer.can_be_shared
+        )
         housekeeper.start()
         while self.stop_by is None or not all(supervisor.gone for supervisor in self._all()):
             self._turn()
@@ -131,7 +152,7 @@ class Runner:
         housekeeper.stop()
         housekeeper.join(2.0)
         log.info("stopped")
-        return OK
+        return self.code
 
     def _turn(self) -> None:
         before, self.turned = self.turned, time.monotonic()
@@ -220,10 +241,6 @@ class Runner:
             "purge_delay": self.config.purge_delay,
         }
 
-    def _names(self) -> tuple[set[str], set[str]]:
-        pumps = self.config.pumps
-        return set(pumps), {name for name, pump in pumps.items() if pump.required}
-
     # Events from threads -----------------------------------------------------------------------------------------
 
     def _on_line(self, supervisor: Supervisor, process: WorkerProcess, message: dict[str, Any] | None) -> None:
@@ -240,6 +257,7 @@ class Runner:
         self.events.put(lambda: self._skip(pump, part, to))
 
     def _tell_stats(self, stats: BufferStats, runners: list[dict[str, str]]) -> None:
+        self._keep_slot(runners)
         self.status.buffer, self.status.runners = stats, runners
         for row, supervisor in self.supervisors.items():
             if cursor := stats.cursors.get(self.status.pumps[row].pump):

@@ -8,9 +8,9 @@ from pumpkit.buffers.registry import default_url, driver
 from pumpkit.config import Config
 from pumpkit.errors import BufferBusy, BufferConfigError, BufferError
 from pumpkit.runner.logs import set_up_logging, tell_notes
-from pumpkit.runner.loop import Runner
+from pumpkit.runner.loop import BUSY, Runner
 
-UNAVAILABLE, BUSY, CONFIG = 69, 75, 78
+UNAVAILABLE, CONFIG = 69, 78
 
 log = logging.getLogger(__name__)
 

@@ -25,6 +25,7 @@ from pumpkit.buffers.base import BufferStats, CursorStats, ProducerStats
 from pumpkit.cli.offline import offline
 from pumpkit.cli.status import buffer_lines
 from pumpkit.config import Config, PumpConfig
+from pumpkit.config.inputs import InputConfig
 from pumpkit.status import PumpStatus, Status
 
 Run = Callable[..., Result]
@@ -51,6 +52,16 @@ def test_offline_states() -> None:
     assert status.pid is None
     paused = offline(STATS._replace(cursors={"audit": CURSOR._replace(wanted="pause")}), CONFIG)
     assert paused.pumps["audit"].state == "paused"
+
+
+def test_offline_elsewhere_and_inputs() -> None:
+    """What another runner configures is no orphan, and inputs are shown as stopped."""
+    config = attrs.evolve(CONFIG, inputs={"authz": InputConfig(name="authz", dialect="iam")})
+    cursors = {"audit": CURSOR, "theirs": CURSOR._replace(pump="theirs"), "gone": CURSOR._replace(pump="gone")}
+    runners = [{"slot": "east", "alive": "no", "pumps": "audit theirs"}]
+    status = offline(STATS._replace(cursors=cursors), config, None, runners)
+    assert (status.pumps["theirs"].state, status.pumps["gone"].state) == ("elsewhere", "orphan")
+    assert status.inputs["authz"].state == "stopped"
 
 
 def test_offline_without_config() -> None:

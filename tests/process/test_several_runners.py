@@ -187,6 +187,41 @@ def test_a_slot_is_one_runner(shared):
     shared.until(lambda: shared.cli("status").count("slot ") == 1)
 
 
+def test_a_runner_whose_slot_was_taken_while_it_was_frozen_leaves(shared):
+    """It wakes up to another runner of its slot, exits with 75, and delivers nothing more."""
+    shared.configure({"file": {"type": "t-file"}}, **TOP)
+    first = shared.run(slot="east")
+    shared.wait_for_state("file", "running", runner=first)
+    first.signal_all(signal.SIGSTOP)
+    shared.until(lambda: shared.cli("status").startswith("runner  none"))
+    second = shared.run(slot="east")
+    shared.wait_for_state("file", "running", runner=second)
+    first.signal_all(signal.SIGCONT)
+    assert first.wait() == 75
+    assert "another runner has taken over while this one stood still" in first.log
+    shared.fill(100)
+    shared.wait_for_lag("file")
+    shared.assert_exactly_once(shared.arrived("file"), 100)
+
+
+def test_runners_and_pumps_go_on_after_redis_has_forgotten_everything(shared, redis_server):
+    """FLUSHALL takes slots, cursors and leases: all are there again by themselves, and what comes then arrives."""
+    shared.configure({"file": {"type": "t-file"}, "one": {"type": "t-ordered"}}, **TOP)
+    runners = [shared.run(slot="a"), shared.run(slot="b")]
+    turns(shared, "one", runners)
+    with redis_server.client() as client:
+        client.flushall()
+    for runner in runners:
+        shared.until(lambda runner=runner: "took the slot" in runner.log)
+    turns(shared, "one", runners)
+    shared.fill(1000)
+    for name in ("file", "one"):
+        shared.until(lambda name=name: len(shared.arrived(name)) == 1000)
+        shared.wait_for_lag(name)
+        shared.balance(name)
+    assert shared.arrived("one") == list(range(1000))
+
+
 def test_several_workers_share_a_pump(shared):
     """`workers: 2` delivers by two processes, each with its row; counts are of the pump, in the first row alone."""
     shared.configure({"file": {"type": "t-slow", "meta": {"seconds": 0.05}, "batch-records": 100, "workers": 2}}, **TOP)

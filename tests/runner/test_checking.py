@@ -57,6 +57,15 @@ def test_every_problem_of_every_pump_is_told_with_its_line(problems):
     assert "SystemExit" in found[4]
 
 
+def test_an_ordered_sink_has_one_worker(problems):
+    """Several of them are a problem of that key."""
+    found = problems("buffer: redis://x\npumps:\n  a:\n    workers: 2\n    type: t-ordered\n    meta: {path: x}\n")
+    assert found == [
+        "pumpkit.yaml:4: pumps.a.workers: the sink t-ordered keeps records in order, so one worker delivers to it;"
+        " set workers: 1"
+    ]
+
+
 def test_an_import_that_hangs_is_told(problems, monkeypatch):
     """The worker is ended, and the others' answers are there all the same."""
     monkeypatch.setattr(checking, "INIT_LIMIT", 3.0)

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pumpkit.buffers.base import BufferStats, CursorStats
 from pumpkit.health import HealthServer
-from pumpkit.status import PumpStatus, Status
+from pumpkit.status import InputStatus, PumpStatus, Status
 
 
 class Endpoint:
@@ -128,6 +128,48 @@ def test_metrics_are_what_prometheus_reads(endpoint):
     assert metrics["pumpkit_restarts_total", "audit"] == 2
     assert metrics["pumpkit_buffer_bytes",] == 4096
     assert (metrics["pumpkit_dropped_total", "full"], metrics["pumpkit_dropped_total", "unsent"]) == (3, 1)
+
+
+def test_several_workers_of_a_pump_count_once(endpoint):
+    """The ledger is in the first row; states, writes and restarts are sums over the rows, and health looks at each."""
+    cursor = CursorStats("audit", 4, 0, 900, 50, 3, 30, 7, 17, None, "run", 3, 600)
+    second = endpoint.table.pumps["audit#2"] = PumpStatus("audit#2", "csv")
+    for row in endpoint.table.pumps.values():
+        row.enter("running")
+        row.cursor, row.writes, row.restarts = cursor, 4, 1
+    metrics = endpoint.metrics()
+    assert metrics["pumpkit_records_total", "audit", "delivered"] == 900
+    assert metrics["pumpkit_lag_records", "audit"] == 17
+    assert metrics["pumpkit_pump_state", "audit", "running"] == 2
+    assert (metrics["pumpkit_write_seconds_count", "audit"], metrics["pumpkit_restarts_total", "audit"]) == (8, 2)
+    assert not any("audit#2" in key for key in metrics)
+    document = json.loads(endpoint.get("/status.json")[1])
+    assert ("lag" in document["pumps"]["audit"], "lag" in document["pumps"]["audit#2"]) == (True, False)
+    second.enter("failed", "one worker only")
+    assert list(json.loads(endpoint.get("/healthz")[1])["pumps"]) == ["audit#2"]
+
+
+def test_pumps_of_other_runners_are_in_no_metric(endpoint):
+    """What is `elsewhere` is another runner's to tell."""
+    endpoint.table.pumps["audit"].enter("elsewhere")
+    endpoint.table.pumps["audit"].cursor = CursorStats("audit", 4, 0, 0, 0, 0, 0, 0, 1, None, "run", 0, 0)
+    assert not any("audit" in key for key in endpoint.metrics())
+
+
+def test_inputs_have_metrics_and_belong_to_health(endpoint):
+    """An input that is failed, or whose list does not get shorter, fails health under its own heading."""
+    one = endpoint.table.inputs["authz"] = InputStatus("authz", "redis-list", state="running", records=7, waiting=3)
+    metrics = endpoint.metrics()
+    assert metrics["pumpkit_input_records_total", "authz"] == 7
+    assert metrics["pumpkit_input_waiting_records", "authz"] == 3
+    assert metrics["pumpkit_input_state", "authz", "running"] == 1
+    assert endpoint.get("/healthz")[0] == 200
+    one.moved -= one.patience + 1
+    code, body = endpoint.get("/healthz")
+    assert (code, json.loads(body)["pumps"]) == (503, {})
+    assert "3 records waiting, none moved" in json.loads(body)["inputs"]["authz"]["reason"]
+    one.enter("standby")
+    assert endpoint.get("/healthz")[0] == 200
 
 
 def test_an_age_is_never_negative(endpoint):

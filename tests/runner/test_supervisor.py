@@ -349,3 +349,45 @@ def test_the_rate_is_what_was_delivered_lately(stage):
         stage.counts(position=5 + second, delivered=second * 500)
         stage.now += 1
     assert stage.status.rate == pytest.approx(500)
+
+
+def test_a_standby_is_healthy_and_shows_what_the_log_says(stage):
+    """It waits for its turn: what waits is not its own to carry, nor is there anything to skip."""
+    stage.say("state", state="standby", reason="pump audit is held by process 7 on east")
+    assert (stage.status.state, stage.status.last_error) == ("standby", "")
+    stage.supervisor.observe(CursorStats("audit", 9, 0, 5, 0, 0, 0, 0, 50, None, "run", 0, 0))
+    assert stage.status.cursor.lag == 50
+    stage.status.moved = -1000.0
+    assert stage.status.failing() == ""
+    assert not stage.supervisor.skip(0, 7)
+    stage.say("state", state="running", reason="")
+    assert stage.status.failing() == ""  # its own time begins now
+
+
+def test_a_worker_that_gets_on_is_not_stalled_by_what_others_have_in_hand(stage):
+    """The place of a shared pump is that of its slowest worker; each worker tells whether it got on itself."""
+    stage.counts(position=4, lag=10)
+    for moved, failing in ((True, False), (False, True)):
+        stage.status.moved = -1000.0
+        stage.counts(position=4, lag=10, moved=moved)
+        assert bool(stage.status.failing()) == failing
+
+
+def test_a_failed_pump_that_others_may_carry_tries_soon(stage):
+    """Where runners take turns a worker that cannot work as configured leaves with 75, and stays `failed` meanwhile."""
+    stage.say("state", state="failed", reason="process 7 writes there")
+    stage.die(NOT_YET)
+    assert (stage.status.state, stage.status.reason) == ("failed", "process 7 writes there")
+    assert stage.wait(0.7)
+
+
+def test_silence_is_pardoned_when_the_runner_stood_still(stage):
+    """A runner that was frozen does not kill workers that were frozen with it."""
+    stage.working(limit=2.0)
+    stage.now += 3600
+    stage.supervisor.pardon()
+    worker = stage.worker
+    stage.wait(7)
+    assert not worker.killed
+    stage.wait(2)
+    assert worker.killed
