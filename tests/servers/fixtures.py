@@ -153,6 +153,23 @@ def redis_cluster(request: pytest.FixtureRequest, shared_servers: Shared) -> "Cl
     return servers
 
 
+@pytest.fixture
+def new_cluster(request: pytest.FixtureRequest) -> Iterator[Callable[..., "Cluster"]]:
+    """Start a cluster of one's own: `new_cluster(replicas=1)`."""
+    from tests.servers.redis_cluster import Cluster
+
+    started: list[Cluster] = []
+
+    def start(*options: str, replicas: int = 0) -> Cluster:
+        servers = Cluster(_program(request), *options, replicas=replicas)
+        started.append(servers)
+        return servers.start()
+
+    yield start
+    for servers in started:
+        servers.stop()
+
+
 @pytest.fixture(scope="session")
 def certificates() -> Iterator["Certificates"]:
     """Certificates for `redis_tls` and its clients, good and bad ones."""

@@ -4,6 +4,7 @@ redis-py repeats commands by itself, ten times by default. Clients are made with
 out twice is lost to the one who asked, and only the caller knows what may be repeated.
 """
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -88,20 +89,13 @@ class Link:
 
         An answer may be a redis.ResponseError.
         """
-        known = script(name)
+        arguments = list(arguments)
         with explained(self.place):
             client = self.client(timeout)
-            if hasattr(client, "get_node_from_key"):
-                node = client.get_node_from_key(keys[0])
-                client = client.get_redis_connection(node)
-            for _ in range(2):
-                with client.pipeline(transaction=False) as pipe:
-                    pipe.execute_command("EVALSHA", known.sha, len(keys), *keys, *arguments)
-                    pipe.execute_command(*then)
-                    answers = pipe.execute(raise_on_error=False)
-                if not isinstance(answers[0], redis.exceptions.NoScriptError):
-                    break
-                client.script_load(known.source)
+            answers = _run_then(client, script(name), keys, arguments, then)
+            if isinstance(answers[0], redis.exceptions.MovedError) and isinstance(client, redis.RedisCluster):
+                _look_around(client)
+                answers = _run_then(client, script(name), keys, arguments, then)
             if isinstance(answers[0], Exception):
                 raise answers[0]
             return answers[0], answers[1]
@@ -148,3 +142,32 @@ def _run(client: Any, known: Script, keys: Sequence[str], arguments: Sequence[Ar
     except redis.exceptions.NoScriptError:
         pass  # the server was restarted, or told to forget
     return client.eval(known.source, len(keys), *keys, *arguments)
+
+
+def _run_then(
+    client: Any, known: Script, keys: Sequence[str], arguments: Sequence[Argument], then: Sequence[Argument]
+) -> list[Any]:
+    """Run a script and a command on one connection. In a cluster that is one to a node, past what knows the nodes."""
+    cluster = client if isinstance(client, redis.RedisCluster) else None
+    if cluster is not None:
+        client = cluster.get_redis_connection(cluster.get_node_from_key(keys[0]))  # type: ignore[no-untyped-call]
+    for again in (False, True):
+        try:
+            with client.pipeline(transaction=False) as pipe:
+                pipe.execute_command("EVALSHA", known.sha, len(keys), *keys, *arguments)
+                pipe.execute_command(*then)
+                answers: list[Any] = pipe.execute(raise_on_error=False)
+        except (redis.ConnectionError, redis.TimeoutError):
+            if cluster is not None:
+                _look_around(cluster)
+            raise
+        if again or not isinstance(answers[0], redis.exceptions.NoScriptError):
+            break
+        client.script_load(known.source)
+    return answers
+
+
+def _look_around(cluster: "redis.RedisCluster") -> None:
+    """Learn anew which node of a cluster has which slots, if one of them answers."""
+    with contextlib.suppress(redis.RedisError, redis.exceptions.RedisClusterException):
+        cluster.nodes_manager.initialize()
