@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from making import Producer
 
 from pumpkit.buffers import open_buffer
 from pumpkit.buffers.redis.link import script
+from pumpkit.errors import BufferConfigError
 from tests.buffers.flow import Flow, assert_all_is_well, until
 from tests.servers.fixtures import program
 from tests.servers.proxy import Proxy
@@ -20,6 +22,18 @@ from tests.servers.redis import RedisServer, Replicated
 
 KEEPS = ("--appendonly", "yes")
 FORGETS = ("--appendonly", "no")
+
+pytestmark = pytest.mark.usefixtures("redis_kind")
+
+
+@pytest.fixture(
+    params=["redis7", pytest.param("valkey9", marks=pytest.mark.slow), pytest.param("redis6", marks=pytest.mark.slow)]
+)
+def redis_kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of server in turn; the others than the first only with --full."""
+    kind: str = request.param
+    program(kind)
+    return kind
 
 
 @pytest.fixture
@@ -52,6 +66,30 @@ def test_kill_with_append_only_file(new_redis, new_flow, options) -> None:
     found = flow.found()
     assert_all_is_well(found)
     assert found.recovered == 0
+
+
+def test_kill_with_synced(new_redis, new_flow, redis_kind) -> None:
+    """With `confirm="synced"` each record is on the server's disk before it counts as sent."""
+    always = () if redis_kind == "valkey9" else ("--appendfsync", "always")  # for want of WAITAOF
+    server = new_redis(*KEEPS, *always)
+    flow = new_flow(server.url, confirm="synced", resend_window=0).pump()
+    with flow.load():
+        time.sleep(0.3)
+        server.kill()
+        server.start()
+    assert_all_is_well(flow.found())
+
+
+def test_synced_where_it_cannot_be(new_redis, new_flow, redis_kind) -> None:
+    """A server that cannot tell when its disk has something is refused, saying what to set."""
+    server = new_redis(*(FORGETS if redis_kind == "valkey9" else KEEPS))
+    advice = "appendonly yes" if redis_kind == "valkey9" else "appendfsync always"
+    with contextlib.closing(open_buffer(server.url)) as buffer, pytest.raises(BufferConfigError, match=advice):
+        buffer.append([Producer().frame()], confirm="synced")
+    flow = new_flow(server.url, confirm="synced")
+    flow.record(100)
+    assert flow.reporter.flush(2.0).pending == 100
+    assert advice in (flow.reporter.stats().trouble or "")
 
 
 def test_kill_without_persistence(new_redis, new_flow) -> None:
@@ -281,12 +319,12 @@ def test_out_of_memory(new_redis, new_flow) -> None:
     assert flow.stats().lost == 0
 
 
-def test_disk_full(as_root, new_flow, tmp_path) -> None:
+def test_disk_full(as_root, new_flow, redis_kind, tmp_path) -> None:
     """When the disk of the append-only file is full, records wait; with room again, nothing is lost."""
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], check=True)
-    server = RedisServer(program(), *KEEPS, "--auto-aof-rewrite-percentage", "0", folder=disk)
+    server = RedisServer(program(redis_kind), *KEEPS, "--auto-aof-rewrite-percentage", "0", folder=disk)
     try:
         server.start()
         flow = new_flow(server.url).pump()
