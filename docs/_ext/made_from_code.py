@@ -11,6 +11,8 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from pumpkit.config import Config, Setting, describe
+from pumpkit.config.describe import value_text
+from pumpkit.config.legacy.translation import OldKey
 
 
 class Settings(SphinxDirective):
@@ -36,6 +38,25 @@ def entry(setting: Setting) -> Iterator[str]:
     yield setting.about
     yield ":::"
     yield ""
+
+
+class Legacy(SphinxDirective):
+    """`{legacy} module:TABLE`: the keys of a mapping in the file of a Go original, and what they become."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        module, _, name = self.arguments[0].partition(":")
+        table: list[OldKey] = getattr(import_module(f"pumpkit.config.legacy.{module}"), name)
+        rows = [f"| `{key.name}` | {key.becomes} | {told(key)} |" for key in table]
+        return self.parse_text_to_nodes("\n".join(["| key | here | told when set |", "|---|---|---|", *rows]))
+
+
+def told(key: OldKey) -> str:
+    """Return what is said of a key that is set, and when it is not."""
+    text = key.refusal or key.note
+    unless = ", ".join(f"`{value_text(value)}`" for value in key.idle)
+    return f"{'error: ' if key.refusal else ''}{text}{f' (not of {unless})' if unless and text else ''}"
 
 
 class Commands(SphinxDirective):
@@ -105,6 +126,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", arguments_as_definitions)
     app.add_directive("settings", Settings)
     app.add_directive("commands", Commands)
+    app.add_directive("legacy", Legacy)
     app.add_directive("tables", Tables)
     app.add_directive("options", Options)
     return {"parallel_read_safe": True}

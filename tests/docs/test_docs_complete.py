@@ -12,6 +12,8 @@ import pytest
 import pumpkit
 from pumpkit.buffers.base import BufferStats, CursorStats
 from pumpkit.config import Config, describe
+from pumpkit.config.legacy import iam, server, tyk
+from pumpkit.config.legacy.translation import OldKey
 from pumpkit.health import HealthServer
 from pumpkit.hookspecs import PluginSpecs, SinkSpecs
 from pumpkit.status import PumpStatus, State, Status
@@ -46,6 +48,19 @@ def test_every_setting_is_in_the_reference(root: Path) -> None:
     asked = {path.strip() for path in re.findall(r"^:::\{settings\}(.*)$", text, re.MULTILINE)}
     assert asked == {setting.key.rpartition(".")[0] for setting in describe(Config)}
     assert all(setting.about for setting in describe(Config))
+
+
+def test_every_key_of_the_originals_is_in_the_reference(root: Path) -> None:
+    """The page on their files asks for every table that translates them, so the page made from code has them all."""
+    text = (root / "docs/reference/files-of-go-programs.md").read_text()
+    asked = set(re.findall(r"^:::\{legacy\} (\S+)$", text, re.MULTILINE))
+    tables = {
+        f"{module.__name__.rpartition('.')[2]}:{name}"
+        for module in (iam, server, tyk)
+        for name, table in vars(module).items()
+        if isinstance(table, list) and all(isinstance(key, OldKey) for key in table)
+    }
+    assert asked == tables
 
 
 def test_every_exit_code_is_in_the_reference(root: Path) -> None:

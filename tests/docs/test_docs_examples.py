@@ -40,7 +40,7 @@ def test_a_program_runs(python_block: Block, tmp_path: Path, root: Path) -> None
 def commands(block: Block) -> list[list[str]]:
     """Return the calls of `pumpkit` in a console block, as lists of words."""
     calls = re.findall(
-        r"(?:^|&& |\| |\$\()(?:[$#] )?(?:\S*/)?pumpkit (.*?)(?= \| | && |\)|   *#|$)", block.text, re.MULTILINE
+        r"(?:^|&& |\| |\$\()(?:[$#] )?(?:\S*/)?pumpkit (.*?)(?= \| | && | > |\)|   *#|$)", block.text, re.MULTILINE
     )
     return [shlex.split(call) for call in calls]
 
