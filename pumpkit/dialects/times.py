@@ -58,10 +58,10 @@ def to_unix(value: datetime.datetime | str | None) -> tuple[int, int]:
 
 def read_time(value: Any) -> datetime.datetime | str | None:
     """Return a time from either msgpack encoding: the timestamp extension, or an array of seconds and nanoseconds."""
-    if type(value) is list and len(value) == 2 and type(value[0]) is int and type(value[1]) is int:
-        return from_unix(*value)
     if type(value) is datetime.datetime:
         return None if value == _ZERO else value
+    if type(value) is list and list(map(type, value)) == [int, int]:
+        return from_unix(*value)
     if type(value) is msgpack.Timestamp:
         return from_unix(value.seconds, value.nanoseconds)
     if value is None:

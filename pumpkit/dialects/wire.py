@@ -16,17 +16,19 @@ def _refuse(code: int, data: bytes) -> None:
 #: How every string of Go's is read and written: as bytes that are mostly UTF-8.
 _TEXT = "surrogateescape"
 
+_unpackb = msgpack.unpackb
+
 
 def unpack_map(item: bytes, read: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
     """Return what `read` makes of the one map that an item is. Raises BadItem for anything else."""
     try:
         try:
-            fields = msgpack.unpackb(item, timestamp=3, unicode_errors=_TEXT, ext_hook=_refuse)
+            fields = _unpackb(item, timestamp=3, unicode_errors=_TEXT, ext_hook=_refuse)
         except OverflowError:  # a time outside a datetime's range
-            fields = msgpack.unpackb(item, timestamp=0, unicode_errors=_TEXT, ext_hook=_refuse)
-        if type(fields) is not dict:
-            raise TypeError(f"must be a map, not {type(fields).__name__}")
-        return read(fields)
+            fields = _unpackb(item, timestamp=0, unicode_errors=_TEXT, ext_hook=_refuse)
+        if type(fields) is dict:
+            return read(fields)
+        raise TypeError(f"must be a map, not {type(fields).__name__}")
     except Exception as error:  # msgpack raises many kinds
         raise BadItem(f"{type(error).__name__}: {error}"[:500]) from None
 

@@ -64,6 +64,10 @@ class ItemFramer:
             [blob] = items.blobs
             return [[blob, f"has {items.cut} bytes, of which these are the first {len(blob)}"]], 1
         decode = self._decode
+        try:
+            return [decode(blob) for blob in items.blobs], 0
+        except BadItem:
+            pass
         elements: list[Any] = []
         bad = 0
         for blob in items.blobs:

@@ -153,7 +153,7 @@ class Across:
         if not items.blobs:
             return None
         self._fresh = False
-        producer, first = bytes.fromhex(answer[4].decode()), int(answer[5])
+        producer, first = bytes.fromhex(answer[3].decode()), int(answer[4])
         frame = self._framer.frame(items, producer, first)
         return _Batch(items, sum(map(len, items.blobs)), producer, first, frame)
 
@@ -180,9 +180,4 @@ def _items(answer: Sequence[Any], link: Link, key: str) -> Items:
             )
         case b"fenced":
             raise Fenced(f"{link.place.shown}: somebody else moves {key} now")
-    _, lengths, joined, cut = answer[:4]
-    blobs, at = [], 0
-    for length in map(int, lengths.split()):
-        blobs.append(joined[at : at + length])
-        at += length
-    return Items(blobs, int(cut))
+    return Items(answer[1], int(answer[2]))

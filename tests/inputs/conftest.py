@@ -182,6 +182,11 @@ class Log:
         assert stats.lost == 0
         assert stats.stored == len(self.ids)
 
+    def first_numbers(self, count: int) -> list[int]:
+        """Return the numbers of the first records, without those that follow."""
+        fetched = self._cursors[0].fetch(count, 1 << 30)
+        return [int(record["username"]) for delivery in fetched for record in decode(delivery.frame).records]
+
     def forget(self) -> None:
         """Close it, if it is open."""
         if self._cursors:
@@ -197,16 +202,17 @@ class World:
     def __init__(self, server: RedisServer, folder: Path) -> None:
         self.server = server
         self.folder = folder
+        self.url = server.url  # where importers find the lists
         self.client: redis.Redis = server.client()
         self._number = 0
         self._importers: list[Importer] = []
         self._logs: list[Log] = []
 
     def log(self, where: str) -> Log:
-        """Return a log in the same Redis (`within`) or in a file (`across`)."""
+        """Return a log in the same Redis (`within`), in a file (`across`), or at a URL."""
         self._number += 1
-        file = f"sqlite:///{self.folder}/log{self._number}.db"
-        log = Log(self.server.url + "?name=pumpkit" if where == "within" else file)
+        ways = {"within": self.url, "across": f"sqlite:///{self.folder}/log{self._number}.db"}
+        log = Log(ways.get(where, where))
         self._logs.append(log)
         return log
 
@@ -218,14 +224,14 @@ class World:
 
     def config(self, **settings: Any) -> InputConfig:
         """Return an input."""
-        return InputConfig(**{"name": "authz", "dialect": "iam", "url": self.server.url, "batch": 50, **settings})
+        return InputConfig(**{"name": "authz", "dialect": "iam", "url": self.url, "batch": 50, **settings})
 
     def importer(self, log: Log, port: int | None = None, **settings: Any) -> Importer:
         """Start an importer; with `port` it goes to the Redis through a proxy there."""
         config, url = self.config(**settings), log.url
         if port is not None:
             here, there = f":{self.server.port}", f":{port}"
-            config, url = attrs.evolve(config, url=self.server.url.replace(here, there)), url.replace(here, there)
+            config, url = attrs.evolve(config, url=self.url.replace(here, there)), url.replace(here, there)
         importer = Importer(config, url)
         self._importers.append(importer)
         return importer

@@ -182,7 +182,7 @@ def test_a_log_that_cannot_be(world: World) -> None:
 
 def test_others_are_warned_of(world: World) -> None:
     """A lock of iam-pump, and a time to live on the list: once each."""
-    world.client.set("iam-pump", "x")
+    world.client.set("iam-pump", "x", ex=600)
     world.client.rpush(KEY, *items(0, 10_000))
     world.client.expire(KEY, 1_000)
     importer = world.importer(world.log("within"))

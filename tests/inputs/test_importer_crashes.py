@@ -247,6 +247,7 @@ def test_a_file_is_created_anew(world: World) -> None:
 def test_a_redis_that_forgets_swallows_nothing(world: World, new_redis) -> None:
     """Restarted with an older state of list and numbers: what is pushed then is stored, whatever numbers are taken."""
     world.server = server = new_redis()
+    world.url = server.url
     world.client.close()
     world.client = client = server.client()
     log = world.log("across")
@@ -270,6 +271,7 @@ def test_redis_dies_and_comes_back(world: World, new_redis, where: str) -> None:
     """With a synced append-only file nothing is lost or doubled; the importer waits meanwhile."""
     server = new_redis("--appendonly", "yes", "--appendfsync", "always")
     world.server = server
+    world.url = server.url
     world.client.close()
     world.client = client = server.client()
     log = world.log(where)

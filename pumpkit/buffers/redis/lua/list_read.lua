@@ -3,11 +3,11 @@
 -- KEYS: list [, in flight, state, locks]
 -- ARGV: items, bytes, how much of one item is returned [, lease that allows it, its token, a new producer, 1 to use it,
 --       microseconds after which it is used anyway]
--- Returns a state, the lengths of the items, the items back to back, the whole length of one of which only the beginning
--- is returned, and their producer and the sequence of the first one.
+-- Returns a state, the items, the whole length of one of which only the beginning is returned (else 0), and their
+-- producer and the sequence of the first one.
 local list, flight, state, locks = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local most, room, keep = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local items, lengths, cut = {}, {}, 0
+local items, cut = {}, 0
 local time = now()
 
 for _, key in ipairs({list, flight}) do
@@ -69,11 +69,8 @@ if flight and #items > 0 then
     redis.call('LTRIM', list, #items, -1)
   end
 end
-for i, item in ipairs(items) do
-  if #item > keep then
-    cut = #item
-    items[i] = string.sub(item, 1, keep)
-  end
-  lengths[i] = #items[i]
+if #items == 1 and #items[1] > keep then
+  cut = #items[1]
+  items[1] = string.sub(items[1], 1, keep)
 end
-return {'ok', table.concat(lengths, ' '), table.concat(items), text(cut), producer, first}
+return {'ok', items, text(cut), producer, first}
