@@ -1,4 +1,4 @@
-"""The promise table: what becomes of records when a Redis fails. `docs/explanation/when-redis-fails.md` names these.
+"""The promise table: what becomes of records when a Redis fails. `docs/explanation/redis-promises.md` names these.
 
 Each test lets records flow through a real server, lets it fail, and asks a checker over record ids what became of them.
 """
@@ -18,7 +18,8 @@ from pumpkit.errors import BufferConfigError
 from tests.buffers.flow import Flow, assert_all_is_well, until
 from tests.servers.fixtures import program
 from tests.servers.proxy import Proxy
-from tests.servers.redis import RedisServer, Replicated
+from tests.servers.redis import RedisServer
+from tests.servers.redis_lagging import LaggingPair
 
 KEEPS = ("--appendonly", "yes")
 FORGETS = ("--appendonly", "no")
@@ -177,41 +178,11 @@ def test_a_server_that_loads_its_data(new_redis, new_flow) -> None:
 # Fail-over --------------------------------------------------------------------------------------------------------
 
 
-class Pair:
-    """A master and a replica that can be made to lag, behind an address that clients keep over a fail-over."""
-
-    def __init__(self, servers: Replicated, address: Proxy, link: Proxy) -> None:
-        self.url = f"redis://127.0.0.1:{address.port}"
-        self._servers, self._address, self._link = servers, address, link
-        self._follow(servers.replica, link.port)
-
-    def _follow(self, replica: RedisServer, port: int) -> None:
-        with replica.client() as client:
-            client.replicaof("127.0.0.1", port)  # type: ignore[no-untyped-call]
-            until(lambda: client.info("replication")["master_link_status"] == "up", "the replica")
-
-    def lag(self) -> None:
-        """Let the replica see no more of what its master does."""
-        self._link.mode = "blackhole"
-
-    def fail_over(self) -> None:
-        """Kill the master and make the replica one, as a sentinel would."""
-        self._servers.master.kill()
-        self._servers.promote()
-        self._address.target = self._servers.replica.port
-        self._address.mode = "reset"
-        self._address.mode = "pass"
-
-    def bring_back(self) -> None:
-        """Start the dead one as a replica of the other."""
-        self._servers.master.start()
-        self._follow(self._servers.master, self._servers.replica.port)
-
-
 @pytest.fixture
-def pair(redis_replicated, new_proxy) -> Pair:
+def pair(redis_replicated) -> Iterator[LaggingPair]:
     """Return a master and its replica."""
-    return Pair(redis_replicated, new_proxy(redis_replicated.master.port), new_proxy(redis_replicated.master.port))
+    with LaggingPair(redis_replicated) as pair:
+        yield pair
 
 
 def test_fail_over_to_a_lagging_replica(pair, new_flow) -> None:

@@ -109,6 +109,14 @@ def test_every_public_name_is_in_the_reference(root: Path) -> None:
     assert documented == set(pumpkit.__all__) - aliases
 
 
+def test_every_promise_about_redis_has_its_test(root: Path) -> None:
+    """The page names the tests that show what it says, and leaves none out."""
+    page = (root / "docs/explanation/redis-promises.md").read_text()
+    named = set(re.findall(r"`(test_\w+)`", page))
+    tests = (root / "tests/buffers/test_redis_faults.py").read_text()
+    assert named == set(re.findall(r"^def (test_\w+)", tests, re.MULTILINE))
+
+
 def test_every_page_is_in_the_menu(root: Path) -> None:
     """The index's tables of contents name every page of the site."""
     index = (root / "docs/index.md").read_text()

@@ -125,7 +125,7 @@ class Proxy:
                     connection = _Connection(self, client)
                     with self._guard:
                         self._open.add(connection)
-                    connection.thread.start()
+                        connection.thread.start()
 
     def _wait_for_ends(self) -> None:
         with self._guard:
