@@ -6,6 +6,7 @@ them. KIND is redis7, valkey9 or redis6; MODE is single, replicated, sentinel, c
 
 import contextlib
 import importlib.util
+import secrets
 import shutil
 import signal
 import socket
@@ -53,14 +54,17 @@ def find(kind: str) -> Path | None:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens at, nor 10,000 above it, where nodes of a cluster talk to each other."""
+    """Return a port that nobody listens at, nor 10,000 above it, where nodes of a cluster talk to each other.
+
+    Both are below those that systems give to outgoing connections, which could otherwise take a port of a server that a
+    test has killed and starts again.
+    """
     for _ in range(1_000):
-        with socket.socket() as probe, socket.socket() as above:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-            with contextlib.suppress(OSError, OverflowError):
-                above.bind(("127.0.0.1", port + 10_000))
-                return port
+        port = 10_000 + secrets.randbelow(12_000)  # not `random`: hypothesis seeds that alike in every process
+        with socket.socket() as probe, socket.socket() as above, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            above.bind(("127.0.0.1", port + 10_000))
+            return port
     raise RuntimeError("no free port is left")
 
 
