@@ -252,7 +252,10 @@ def test_the_wrong_kind_of_address(
 def test_certificates_that_cannot_be_trusted(
     redis_tls: TlsRedisServer, new_redis_tls: Callable[..., TlsRedisServer], certificates: Certificates
 ) -> None:
-    """An unknown authority, another host, one that has expired; files that are not there or hold something else."""
+    """An unknown authority, another host, one that has expired; files that are not there or hold something else.
+
+    None of the former matters where the URL says that certificates are not to be verified.
+    """
     with pytest.raises(BufferConfigError, match="name the certificate of its authority by ca-file"):
         ask(redis_tls.url.partition("?")[0], "PING")
     with pytest.raises(BufferConfigError, match="name the certificate of its authority"):
