@@ -1,7 +1,6 @@
 """Frames, and buffers full of them, as a reporter would have made them."""
 
 from contextlib import closing
-from pathlib import Path
 
 import msgpack
 
@@ -30,9 +29,9 @@ class Producer:
         return packed
 
 
-def fill(folder: Path, frames: int, size: int) -> None:
-    """Make a buffer, `buffer.db`, with so many frames of `size` records."""
+def fill(url: str, frames: int, size: int) -> None:
+    """Put so many frames of `size` records into the buffer at `url`, which is made if it is not there."""
     producer = Producer(size)
-    with closing(open_buffer(f"sqlite:///{folder}/buffer.db")) as buffer:
+    with closing(open_buffer(url)) as buffer:
         for _ in range(frames):
             buffer.append([producer.frame()], timeout=30)

@@ -2,9 +2,9 @@
 
 from typing import Protocol
 
-from benchmarks import caller, drain, latency, log, service
+from benchmarks import caller, drain, latency, log, redis, service
 from benchmarks.rounds import Samples, Size
-from benchmarks.table import Report
+from benchmarks.table import Chapters, Report
 
 
 class Benchmark(Protocol):
@@ -15,7 +15,7 @@ class Benchmark(Protocol):
     def measure(self, size: Size) -> Samples:
         """Run every contender in every round; return plain numbers."""
 
-    def report(self, samples: Samples) -> Report:
+    def report(self, samples: Samples) -> Report | Chapters:
         """Make tables and aims of such numbers."""
 
 
@@ -25,4 +25,5 @@ BENCHMARKS: dict[str, Benchmark] = {
     "log": log,
     "drain": drain,
     "latency": latency,
+    "redis": redis,
 }

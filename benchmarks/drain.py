@@ -68,7 +68,7 @@ def _run(drain: Callable[[Path, int], Used], frames: int, size: int) -> Measures
 def _drained(drain: Callable[[Path, int], Used], frames: int, size: int) -> Used:
     with TemporaryDirectory() as name:
         folder = Path(name)
-        fill(folder, frames, size)
+        fill(f"sqlite:///{folder}/buffer.db", frames, size)
         used = drain(folder, frames * size)
         lines = sum(file.read_bytes().count(b"\n") - 1 for file in (folder / "csv").glob("*.csv*"))
     if lines != frames * size:

@@ -34,15 +34,20 @@ def measure(size: Size) -> Samples:
     return interleaved(
         size.rounds,
         {
-            DEFAULT: partial(_run, {}, {}, count),
-            FAST: partial(_run, {"flush_interval": 0.02}, {"purge-delay": 0.02}, count),
+            DEFAULT: partial(run, count),
+            FAST: partial(run, count, flush_interval=0.02, purge_delay=0.02),
         },
     )
 
 
-def _run(reporting: dict[str, Any], settings: dict[str, Any], count: int) -> Measures:
+def run(
+    count: int, url: str | None = None, *, flush_interval: float | None = None, purge_delay: float | None = None
+) -> Measures:
+    """Send so many records through the buffer at `url` (default: an embedded one); return milliseconds."""
+    reporting = {} if flush_interval is None else {"flush_interval": flush_interval}
+    settings = {} if purge_delay is None else {"purge-delay": purge_delay}
     with TemporaryDirectory() as folder:
-        world = World(Path(folder), **settings)
+        world = World(Path(folder), url, **settings)
         with world.runner() as runner:
             with Reporter(world.url) as reporter:
                 reporter.record({RECORDED: 0} | records(1)[0])

@@ -2,12 +2,14 @@
 
 import os
 import platform
+import subprocess
 import sysconfig
 import tempfile
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pumpkit.buffers.sqlite import place
+from tests.servers.redis import KINDS, find
 
 
 def description() -> dict[str, str]:
@@ -15,7 +17,8 @@ def description() -> dict[str, str]:
     folder = Path(tempfile.gettempdir()).resolve()
     return {
         "interpreter": f"{platform.python_implementation()} {platform.python_version()}, {_build()}",
-        "libraries": ", ".join(map(_version, ("apsw", "msgpack", "zstandard"))),
+        "libraries": ", ".join(map(_version, ("apsw", "msgpack", "zstandard", "redis", "hiredis"))),
+        "Redis": _redis(),
         "machine": f"{os.cpu_count()} processors ({_processor()}), {platform.system()} {platform.release()}",
         "disk": place.file_system(Path("/proc/self/mountinfo").read_text(errors="surrogateescape"), folder),
     }
@@ -29,8 +32,20 @@ def _build() -> str:
     return f"built by {platform.python_compiler()} {optimized} --enable-optimizations, {lto} --with-lto"
 
 
+def _redis() -> str:
+    """Return which server the benchmarks of Redis start."""
+    program = next(filter(None, map(find, KINDS)), None)
+    if program is None:
+        return "none"
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    return said.partition(" sha=")[0].replace("v=", "")
+
+
 def _version(package: str) -> str:
-    return f"{package} {version(package)}"
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return f"no {package}"
 
 
 def _processor() -> str:

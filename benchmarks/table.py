@@ -56,6 +56,16 @@ class Report:
         return "\n\n".join(filter(None, [self.about, *map(str, self.tables), aims, self.notes]))
 
 
+@attrs.frozen
+class Chapters:
+    """What a benchmark of several parts says: a title and a report of each."""
+
+    parts: Sequence[tuple[str, Report]]
+
+    def __str__(self) -> str:
+        return "\n\n".join(f"### {title}\n\n{report}" for title, report in self.parts)
+
+
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     first, *others = zip(cells, widths, strict=True)
     padded = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]

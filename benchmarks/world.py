@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -22,11 +22,16 @@ PUMP, PATIENCE = "audit", 120.0
 class Program:
     """A program of pumpkit's that runs."""
 
-    def __init__(self, command: list[str], log: Path) -> None:
+    def __init__(self, command: list[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
         self._log = log
         with log.open("ab") as stderr:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                start_new_session=True,
+                env={**os.environ, **(environment or {})},
             )
         assert self._process.stdin
         assert self._process.stdout
@@ -42,6 +47,10 @@ class Program:
     def terminate(self) -> None:
         """Ask it to stop."""
         self._process.send_signal(signal.SIGTERM)
+
+    def largest_memory(self) -> int:
+        """Return the most bytes that it, or the largest of its children, has had resident so far."""
+        return max(map(_peak, [self._process.pid, *_children(self._process.pid)]))
 
     def ended(self) -> float:
         """Wait for its end; return the seconds of processor time that it and its children used.
@@ -66,22 +75,29 @@ class Program:
 
 
 class World:
-    """One CSV pump by its defaults, but for files that begin anew with the hour; `settings` are put on top."""
+    """One CSV pump by its defaults, but for files that begin anew with the hour; `settings` are put on top.
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    The buffer is the embedded one, unless `url` says which.
+    """
+
+    def __init__(self, folder: Path, url: str | None = None, **settings: Any) -> None:
         self.folder = folder
-        self.url = f"sqlite:///{folder}/buffer.db"
+        self.url = url or f"sqlite:///{folder}/buffer.db"
         self.csv = folder / "csv"
         self._config = folder / "pumpkit.yaml"
         pumps = {PUMP: {"type": "csv", "meta": {"csv-dir": str(self.csv), "rotate": "never"}}}
         self._config.write_text(json.dumps({"buffer": self.url, "pumps": pumps} | settings))  # JSON is YAML
 
     @contextmanager
-    def runner(self) -> Iterator[Program]:
+    def runner(self, **environment: str) -> Iterator[Program]:
         """Start `pumpkit run`."""
         command = [sys.executable, "-m", "pumpkit", "run", "--config", str(self._config)]
-        with closing(Program(command, self.folder / "log")) as program:
-            yield program
+        with closing(Program(command, self.folder / "log", environment)) as program:
+            try:
+                yield program
+            except RuntimeError as error:
+                error.add_note((self.folder / "log").read_text(errors="replace")[-2_000:])
+                raise
 
     @contextmanager
     def worker(self) -> Iterator[Program]:
@@ -97,6 +113,8 @@ class World:
                     "purge_delay": config.purge_delay,
                     "trouble": [],
                     "accepted": 0,
+                    "worker": 1,
+                    "share": None,
                     "runner": os.getpid(),
                 }
             )
@@ -116,3 +134,22 @@ def until(condition: Callable[[], bool], what: str) -> None:
         if time.monotonic() > deadline:
             raise RuntimeError(f"waited {PATIENCE} s in vain: {what}")
         time.sleep(0.05)
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended
+            if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(entry.name))
+    return found
+
+
+def _peak(pid: int) -> int:
+    """Return the largest resident set of a process so far, in bytes; 0 if it has ended."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == "VmHWM":
+                return int(value.split()[0]) << 10
+    return 0
