@@ -84,5 +84,6 @@ def report(samples: Samples) -> Report:
         Aim("longest PING", spread(measures[PING]), 10, " ms"),
         Aim("memory of the largest process of pumpkit", spread(measures[RSS]), 100, " MiB"),
     ]
-    about = f"A list of {number(measures[COUNT][0])} records is moved into the log and from there into CSV; in three rounds at most."
+    count = number(measures[COUNT][0])
+    about = f"A list of {count} records is moved into the log and from there into CSV; in three rounds at most."
     return Report(about, [Table(["", *heads.values()], [row])], aims)
