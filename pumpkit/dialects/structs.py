@@ -46,6 +46,8 @@ def _read_text(value: Any) -> str:
 
 def _write_text(value: Any) -> str:
     """Return text; lists and maps, which Go has as JSON text, become that."""
+    if type(value) is str and value.isascii():  # as it mostly is
+        return value
     if isinstance(value, list | tuple | dict | bool | int | float):
         return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     text = _read_text(value)
