@@ -8,7 +8,9 @@ from pumpkit.config.problems import join
 
 #: What the name of a plugin's setting has in it, if that is a secret.
 _NAMES = re.compile(
-    r"pass(word|wd|phrase)|secret|token|credential|authorization|cookie|dsn|(api|access|private).?key", re.I
+    r"pass(word|wd|phrase)|secret|token|credential|authorization|cookie|dsn|connection.?string"
+    r"|(api|access|private|write).?key",
+    re.I,
 )
 
 #: How such a name ends if it only says where the secret is.

@@ -116,6 +116,7 @@ pumps:
       password: hunter4
       headers: {Authorization: [hunter5]}
       hidden: hunter6
+      connection_string: me:hunter6x@tcp(h)/db
       connection: host=x password=hunter7 dbname=y
       url: https://me:${SHOWN_PASSWORD}@h/
       other-url: ${SHOWN_URL:-https://me:hunter8@h/}

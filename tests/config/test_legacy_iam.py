@@ -216,8 +216,8 @@ def test_where_redis_is(redis, location, options):
             "health-check-path: readyz\n",
             "1: health-check-path: is served anyway; the check of every pump is at healthz besides",
         ),
-        ("purge-dely: 3\n", "1: purge-dely: is a key that the original does not know; did you mean purge-delay?"),
-        ("colour: red\n", "1: colour: is a key that the original does not know; remove it"),
+        ("purge-dely: 3\n", "1: purge-dely: unknown key, ignored as by the original; did you mean purge-delay?"),
+        ("colour: red\n", "1: colour: unknown key, ignored as by the original; remove it"),
     ],
 )
 def test_notes(text, said):
