@@ -25,7 +25,8 @@ class Home:
     def remove(self) -> None:
         """Remove the log, as servers without persistence do that are restarted."""
         client = connect(parse(self.url), 5.0)
-        client.delete(*(f"{{contract}}:{what}" for what in ("log", "meta", "producers")))
+        for what in ("log", "meta", "producers"):
+            client.delete(f"{{contract}}:{what}")
         client.close()
 
 
