@@ -70,7 +70,7 @@ def test_positions_are_never_the_same(buffer: Buffer) -> None:
 def test_everything_is_summed(buffer: Buffer) -> None:
     """What the whole says of itself are sums; its ledger balances; dead letters come in one order."""
     buffer.set_max_bytes(4_000_000)
-    for producer in (Producer() for _ in range(12)):
+    for producer in (Producer() for _ in range(60)):  # some for each shard
         buffer.append(producer.frames(2))
     cursors = _cursors(buffer, "audit")
     for cursor in cursors:
@@ -80,9 +80,9 @@ def test_everything_is_summed(buffer: Buffer) -> None:
         if rest:
             deliver(cursor, rest)
     stats = buffer.stats()
-    assert (stats.stored, stats.frames, stats.max_bytes, len(stats.producers)) == (72, 24, 4_000_000, 12)
+    assert (stats.stored, stats.frames, stats.max_bytes, len(stats.producers)) == (360, 120, 4_000_000, 60)
     audit = stats.cursors["audit"]
-    assert (audit.delivered, audit.dead, audit.lag, audit.dead_letters) == (68, 4, 0, 4)
+    assert (audit.delivered, audit.dead, audit.lag, audit.dead_letters) == (356, 4, 0, 4)
     pages = [buffer.dead_letters("audit", 3)]
     pages.append(buffer.dead_letters("audit", 3, after=pages[0][-1].id))
     letters = [one for page in pages for one in page]

@@ -8,7 +8,7 @@ from typing import ClassVar
 from pumpkit.buffers.base import BufferStats, Confirm, DeadLetter, Gap, Mark, Position, Start, Wanted
 from pumpkit.buffers.redis.cursor import ALONE, RedisCursor, lease_name
 from pumpkit.buffers.redis.keys import Keys
-from pumpkit.buffers.redis.leases import Lease, Leases
+from pumpkit.buffers.redis.leases import MEMORY, Lease, Leases
 from pumpkit.buffers.redis.letters import Letters, UnknownPump
 from pumpkit.buffers.redis.link import Link
 from pumpkit.buffers.redis.log import ListChanged, Log, Move
@@ -16,9 +16,6 @@ from pumpkit.buffers.redis.url import Place
 from pumpkit.buffers.redis.view import View, look
 from pumpkit.errors import BufferError, Fenced
 from pumpkit.ids import is_pump_name
-
-#: Seconds for which a runner that is away is still remembered.
-_MEMORY = 7 * 86_400.0
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +172,7 @@ class RedisBuffer:
 
     def runner_lock(self, holder: Mapping[str, str], slot: str = "") -> "SlotLock":
         """See `base.Buffer.runner_lock`."""
-        return SlotLock(self._leases.take(f"runner:{slot}", holder))
+        return SlotLock(self._leases.take(f"runner:{slot}", holder, lasting=True))
 
     def runner(self) -> dict[str, str] | None:
         """See `base.Buffer.runner`."""
@@ -185,7 +182,7 @@ class RedisBuffer:
         """See `base.Buffer.runners`."""
         found = []
         for lease in sorted(self._leases.all()):
-            if lease.name.startswith("runner:") and lease.since_end < _MEMORY:
+            if lease.name.startswith("runner:") and lease.since_end < MEMORY:
                 said = {key: value for key, value in lease.holder.items() if key != "life"}
                 said |= {"slot": lease.name.removeprefix("runner:"), "alive": "yes" if lease.alive else "no"}
                 found.append(said)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from pumpkit.buffers.base import Counts, CursorStats, DeadLetter, Delivery, Part, Position
 from pumpkit.buffers.redis import letters
 from pumpkit.buffers.redis.keys import PumpKeys
-from pumpkit.buffers.redis.leases import TTL, Lease, Leases, is_dead
+from pumpkit.buffers.redis.leases import TTL, Lease, Leases, held
 from pumpkit.buffers.redis.link import Argument
 from pumpkit.buffers.redis.log import Log, named
 from pumpkit.buffers.redis.view import look, state
@@ -25,8 +25,12 @@ from pumpkit.errors import BufferBusy, BufferConfigError, BufferError, BufferUna
 _CLAIM_PERIOD = TTL / 3
 
 #: Records and bytes that a skip passes in one step.
-_SKIP_RECORDS = 10_000
+_SKIP_RECORDS = 1_000
 _SKIP_BYTES = 4 << 20
+
+#: Frames that one script hands out, and takes over: the server does nothing else meanwhile.
+_FETCH_STEP = 100
+_CLAIM_STEP = 1_000
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +69,7 @@ class RedisCursor:
         self._handed: set[Position] = set()  # those that were handed out
         self._unsure: Unsure | None = None
         self._next_claim = 0.0
+        self._buffer_id = ""
         self._open()
 
     # The way of a frame -------------------------------------------------------------------------------------------
@@ -109,8 +114,8 @@ class RedisCursor:
         words: list[Argument] = []
         for part in parts:
             words += [str(part.position), f"{part.first}-{part.last}"]
-        keys = [self._keys.accepted, self._log.keys.locks]
-        if not self._log.link.call("accept", keys, [self._lease.name, self._lease.token, *words]):
+        keys = [self._keys.accepted, self._log.keys.locks, self._keys.pump]
+        if not self._log.link.call("accept", keys, [self._lease.name, self._lease.token, self._buffer_id, *words]):
             raise self._fenced()
 
     def accepted(self) -> list[Part]:
@@ -153,6 +158,7 @@ class RedisCursor:
     def resolve(self, replayed: Iterable[str], purged: Iterable[str], failed: Iterable[DeadLetter]) -> None:
         """See `base.Cursor.resolve`."""
         self._check()
+        self._settle()
         replayed, purged, failed = list(replayed), list(purged), list(failed)
         stored = self._letters.stored([*replayed, *purged, *(letter.id for letter in failed)])
         known = dict(zip([*replayed, *purged, *(letter.id for letter in failed)], stored, strict=True))
@@ -225,33 +231,42 @@ class RedisCursor:
                     raise self._fenced()
                 case _:
                     raise Fenced(f"pump {self.pump} was dropped from the buffer")
-        self._buffer_id, self._position = answer[1].decode(), int(answer[2])
+        buffer_id = answer[1].decode()
+        self.was_reset = self.was_reset or bool(answer[4]) or self._buffer_id not in ("", buffer_id)
+        self._buffer_id, self._position = buffer_id, int(answer[2])
         self._suspect = int(answer[3]) if self._alone else 0
-        self.was_reset = self.was_reset or bool(answer[4])
         self._epoch = int(answer[5])
         self._hand.clear()
         self._handed.clear()
         self._claim()
 
-    def _claim(self) -> None:
-        """Take over what cursors of this pump had in hand that are dead: all others, if this one is alone."""
+    def _claim(self) -> int:
+        """Take over what cursors of this pump had in hand that are dead: all others, if this one is alone.
+
+        Returns how many frames.
+        """
         self._next_claim = time.monotonic() + _CLAIM_PERIOD
-        reply = self._log.link.command("XINFO", "CONSUMERS", self._log.keys.log, self.pump)
-        others = [consumer for one in reply if (consumer := _consumer(one)) != self._consumer]
-        if not others:
-            return
-        leases = {one.name: one for one in self._leases.all()}
+        link, keys = self._log.link, self._log.keys
+        words: list[Argument] = [self.pump, self._consumer, ALONE, int(TTL * 1e6)]
+        time_now, *others = link.call("consumers", [keys.log, keys.locks], words)
         dead: list[Argument] = []
-        for consumer in others:
-            name = lease_name(self.pump, None if consumer == ALONE else consumer)
-            lease = leases.get(name)
-            if lease is None or self._alone or lease.since_end >= 0 or is_dead(lease.holder):
-                dead += [consumer, name, lease.token if lease else ""]
-        if dead:
-            words = [self.pump, self._consumer, self._lease.name, self._lease.token]
-            claimed = self._log.link.call("claim", [self._log.keys.log, self._log.keys.locks], [*words, *dead])
-            if claimed > 0:
-                log.info("pump %s: took over %d frames that a dead worker had in hand", self.pump, claimed)
+        for consumer, *values in others:
+            lease = held(int(time_now), *values)
+            if self._alone or not lease.alive:
+                dead += [consumer, lease.name, lease.token]
+        total, done = 0, not dead
+        while not done:
+            words = [self.pump, self._consumer, self._lease.name, self._lease.token, _CLAIM_STEP]
+            claimed, last, done = link.call("claim", [keys.log, keys.locks, self._keys.pump], [*words, *dead])
+            if claimed < 0:
+                raise self._fenced()
+            total += claimed
+            if self._alone:
+                self._suspect = max(self._suspect, int(last))
+            dead[2::3] = [""] * (len(dead) // 3)  # from the first step on they hold nothing
+        if total:
+            log.info("pump %s: took over %d frames that a dead worker had in hand", self.pump, total)
+        return total
 
     def _take(self, max_records: int, max_bytes: int, after: Position | None) -> list[Entry]:
         """Return what is in hand behind a position, within bounds; at least one if there is any."""
@@ -268,12 +283,23 @@ class RedisCursor:
     def _read(self, max_records: int, max_bytes: int, in_hand: bool = False) -> None:
         """Read what comes next into the hand. `in_hand`: whether the caller holds frames of the log as it was."""
         self._settle()
-        if not self._alone and not self._hand and time.monotonic() >= self._next_claim:
-            self._claim()
         last = self._hand[max(self._hand)].id if self._hand else b"0-0"
-        keys = [self._log.keys.log, self._log.keys.meta, self._keys.pump, self._log.keys.locks]
+        if not self._alone and not in_hand and time.monotonic() >= self._next_claim and self._claim():
+            last = b"0-0"  # what was taken over comes before what is in hand
+        while max_records > 0 and max_bytes > 0:
+            entries = self._read_step(max_records, max_bytes, last, in_hand)
+            max_records -= sum(entry.delivery.total for entry in entries)
+            max_bytes -= sum(len(entry.delivery.frame) for entry in entries)
+            if len(entries) < _FETCH_STEP:
+                break
+            last = entries[-1].id
+        self._hand = dict(sorted(self._hand.items()))
+
+    def _read_step(self, max_records: int, max_bytes: int, last: bytes, in_hand: bool) -> list[Entry]:
+        """Read into the hand what one script hands out; return it."""
+        keys = [self._log.keys.log, self._log.keys.meta, self._keys.pump, self._log.keys.locks, self._keys.accepted]
         words: list[Argument] = [self.pump, self._consumer, self._lease.name, self._lease.token, self._buffer_id]
-        answer = self._log.link.call_once("fetch", keys, [*words, max_records, max_bytes, last])
+        answer = self._log.link.call_once("fetch", keys, [*words, max_records, max_bytes, last, _FETCH_STEP])
         match state(answer):
             case "ok":
                 pass
@@ -288,14 +314,19 @@ class RedisCursor:
                 raise Fenced(f"the group of pump {self.pump} is gone, and what it had in hand is no longer known")
             case _:
                 self._open()
-                return self._read(max_records, max_bytes)
-        if int(answer[1]):
-            log.error("pump %s: %s records have vanished from the log; counted as skipped", self.pump, int(answer[1]))
+                return self._read_step(max_records, max_bytes, b"0-0", in_hand)
+        vanished = int(answer[1])
+        if vanished > 0:
+            log.error("pump %s: %d records have vanished from the log; counted as skipped", self.pump, vanished)
+        entries = []
         for id_, frame, total, again in answer[2:]:
             first, _, second = id_.partition(b"-")
             position = int(first) + int(second)
-            redelivered = bool(again) or position <= self._suspect
-            self._hand[position] = Entry(id_, Delivery(position, frame, int(total), redelivered))
+            redelivered = position <= self._suspect if self._alone else bool(again)
+            entries.append(Entry(id_, Delivery(position, frame, int(total), redelivered)))
+        for entry in entries:
+            self._hand.setdefault(entry.delivery.position, entry)
+        return entries
 
     def _commit(
         self, through: Position, counts: Counts, skipped: int, dead: Sequence[DeadLetter], entries: Sequence[Entry]
@@ -307,8 +338,8 @@ class RedisCursor:
             self._unsure = Unsure(what, passed, secrets.token_hex(8))
         words: list[Argument] = [self.pump, self._consumer, self._lease.name, self._lease.token, self._buffer_id]
         words += [self._unsure.nonce, str(through), *counts, skipped, len(entries)]
-        words += [entry.id for entry in entries]
-        for letter in dead:
+        words += [entry.id for entry in sorted(entries, key=lambda entry: entry.delivery.position)]
+        for letter in {letter.id: letter for letter in dead}.values():
             words += [letters.utf8(letter.id), letters.place(letter), letters.known(letter, self._epoch), letter.record]
         keys, log_keys = self._keys, self._log.keys
         names = [log_keys.log, log_keys.meta, keys.pump, log_keys.locks, keys.accepted]
@@ -345,17 +376,10 @@ class RedisCursor:
             raise BufferBusy(f"the cursor of pump {self.pump} belongs to process {self._pid}, which forked this one")
 
 
-#: The consumer of a cursor that is held alone.
-ALONE = "alone"
+#: The consumer of a cursor that is held alone; none of several can be called so.
+ALONE = "@"
 
 
 def lease_name(pump: str, share: str | None) -> str:
     """Return the lease of a pump's cursor: `take.lua` knows which of them exclude each other."""
     return f"pump:{pump}" if share is None else f"pump:{pump}@{share}"
-
-
-def _consumer(reply: object) -> str:
-    """Return the name in an item of XINFO CONSUMERS, which some clients parse and some do not."""
-    values = named(reply)
-    name = values.get(b"name", values.get("name"))  # type: ignore[call-overload]
-    return name.decode() if isinstance(name, bytes) else str(name)

@@ -13,12 +13,12 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from pumpkit.buffers.redis.link import Link
-from pumpkit.errors import BufferBusy, BufferError, BufferUnavailable, Fenced
+from pumpkit.buffers.redis.link import Argument, Link
+from pumpkit.errors import BufferBusy, BufferError, Fenced
 
 #: Seconds without a renewal after which a lease may be taken, and between renewals.
 TTL = 6.0
@@ -26,6 +26,9 @@ PERIOD = 1.5
 
 #: A holder may be found dead this often while one lease is taken.
 _TRIES = 20
+
+#: Seconds for which what a holder said of itself is kept after its lease ended.
+MEMORY = 7 * 86_400.0
 
 log = logging.getLogger(__name__)
 
@@ -44,30 +47,35 @@ class Held(NamedTuple):
         return bool(self.token) and self.since_end < 0 and not is_dead(self.holder)
 
 
+def held(time_now: int, name: bytes, token: bytes, until: bytes, holder: bytes) -> Held:
+    """Return a lease as scripts return it; `time_now` and `until` are in microseconds of the server's clock."""
+    return Held(name.decode(), token.decode(), json.loads(holder or b"{}"), (time_now - int(until)) / 1e6)
+
+
 class Lease:
     """A lease that this process has taken; `Leases.take` makes it."""
 
-    def __init__(self, leases: "Leases", name: str, token: str, holder: dict[str, str]) -> None:
+    def __init__(self, leases: "Leases", name: str, token: str, holder: dict[str, str], *, lasting: bool) -> None:
         self.name = name
         self.token = token
         self.holder = holder
+        #: Whether it is taken again if the server has lost it.
+        self.lasting = lasting
         #: Whether it is known to be another's.
         self.lost = False
         self._leases = leases
         self._pid = os.getpid()
-        self.renewed = time.monotonic()
+        self.renewed = _clock()
 
     def check(self) -> None:
-        """Make sure that it is still held; the server is asked only if it may have ended meanwhile.
+        """Make sure that it is still held; it is renewed first if it may have ended meanwhile.
 
         Raises Fenced, BufferUnavailable.
         """
-        if not self.lost and time.monotonic() - self.renewed < TTL / 2:
-            return
-        if self.lost or not self._leases.holds(self):
-            self.lost = True
+        if not self.lost and _clock() - self.renewed >= TTL / 2:
+            self._leases.renew([self])
+        if self.lost:
             raise Fenced(f"the lease {self.name} was taken over by somebody else")
-        self.renewed = time.monotonic()
 
     def tell(self, holder: Mapping[str, str]) -> None:
         """Say something else of its holder."""
@@ -88,21 +96,40 @@ class Leases:
     def __init__(self, link: Link, key: str) -> None:
         self._link = link
         self._key = key
+        self._pid = os.getpid()
+        self._begin()
+
+    def _begin(self) -> None:
         self._mine: dict[str, Lease] = {}
-        self._guard = threading.Lock()
+        self._unanswered: dict[str, str] = {}  # tokens of leases that this process may have taken without knowing
+        self._guard = threading.RLock()  # a cursor that is collected meanwhile gives its lease back
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
 
-    def take(self, name: str, holder: Mapping[str, str] | None = None) -> Lease:
-        """Take a lease. Raises BufferBusy, naming who holds it or one that stands in its way; BufferUnavailable."""
+    def _begin_if_forked(self) -> None:
+        """In a forked child, hold nothing: what the parent holds stays the parent's."""
+        if self._pid != os.getpid():
+            self._begin()
+            self._pid = os.getpid()
+
+    def take(self, name: str, holder: Mapping[str, str] | None = None, *, lasting: bool = False) -> Lease:
+        """Take a lease. Raises BufferBusy, naming who holds it or one that stands in its way; BufferUnavailable.
+
+        A `lasting` one is taken again, if it is still free, when the server has lost it with its memory.
+        """
+        self._begin_if_forked()
         said = {**_myself(), **(holder or {})}
         token = secrets.token_hex(8)
         dead: list[str] = []
+        if name in self._unanswered:
+            dead += [name, self._unanswered[name]]
         for _ in range(_TRIES):
-            began = time.monotonic()
-            answer = self._link.call("take", [self._key], [name, token, json.dumps(said), int(TTL * 1e6), *dead])
+            began = _clock()
+            self._unanswered[name] = token
+            answer = self._ask_for(name, token, said, dead)
+            del self._unanswered[name]
             if answer[0] == b"ok":
-                lease = Lease(self, name, token, said)
+                lease = Lease(self, name, token, said, lasting=lasting)
                 lease.renewed = began
                 self._keep(lease)
                 return lease
@@ -114,18 +141,30 @@ class Leases:
             dead += [other, its_token]
         raise BufferBusy(f"{name} in {self._link.place.shown} changes hands too often")
 
+    def _ask_for(self, name: str, token: str, holder: Mapping[str, str], dead: Sequence[str] = ()) -> Any:
+        words: list[Argument] = [name, token, json.dumps(holder), int(TTL * 1e6), int(MEMORY * 1e6), *dead]
+        return self._link.call("take", [self._key], words)
+
     def all(self) -> list[Held]:
         """Return every lease there is, good or not."""
-        time_now, *found = self._link.call("leases", [self._key])
-        leases = []
-        for name, token, until, holder in found:
-            since_end = (int(time_now) - int(until)) / 1e6
-            leases.append(Held(name.decode(), token.decode(), json.loads(holder), since_end))
-        return leases
+        time_now, *found = self._link.call("leases", [self._key], [int(TTL * 1e6)])
+        return [held(int(time_now), *values) for values in found]
 
-    def holds(self, lease: Lease) -> bool:
-        """Ask the server whether a lease is still held."""
-        return bool(self._link.call("held", [self._key], [lease.name, lease.token]))
+    def renew(self, leases: Sequence[Lease]) -> None:
+        """Renew leases; those that are not held any more are `lost` afterwards. Raises BufferUnavailable."""
+        began = _clock()
+        words = [word for lease in leases for word in (lease.name, lease.token)]
+        answers = self._link.call("renew", [self._key], [int(TTL * 1e6), *words], timeout=1.0)
+        for lease, answer in zip(leases, answers, strict=True):
+            if answer == 1:
+                lease.renewed = began
+            elif not lease.lost and self._mine.get(lease.name) is lease:
+                if answer < 0 and lease.lasting and self._ask_for(lease.name, lease.token, lease.holder)[0] == b"ok":
+                    lease.renewed = began
+                    log.warning("the lease %s was lost with the memory of the server; took it again", lease.name)
+                else:
+                    lease.lost = True
+                    log.warning("the lease %s was taken over, or lost with the memory of the server", lease.name)
 
     def say(self, lease: Lease, holder: Mapping[str, str], token: str | None = None) -> None:
         """Replace what is said of a lease's holder; with an empty token the lease is given back."""
@@ -134,11 +173,16 @@ class Leases:
 
     def forget(self, lease: Lease) -> bool:
         """Renew a lease no more; return whether it was renewed until now."""
+        self._begin_if_forked()
         with self._guard:
-            return self._mine.pop(lease.name, None) is not None
+            if self._mine.get(lease.name) is not lease:  # it may be another one by now
+                return False
+            del self._mine[lease.name]
+            return True
 
     def close(self) -> None:
         """Give every lease back and end the thread. Idempotent."""
+        self._begin_if_forked()
         with self._guard:
             mine, thread = list(self._mine.values()), self._thread
         for lease in mine:
@@ -162,19 +206,13 @@ class Leases:
                 if not mine:
                     self._thread = None
                     return
-            with contextlib.suppress(BufferUnavailable):  # whoever works with the buffer will say so
-                self._renew(mine)
+            with contextlib.suppress(BufferError):  # whoever works with the buffer will say so
+                self.renew(mine)
 
-    def _renew(self, mine: list[Lease]) -> None:
-        began = time.monotonic()
-        words = [word for lease in mine for word in (lease.name, lease.token)]
-        answers = self._link.call("renew", [self._key], [int(TTL * 1e6), *words], timeout=1.0)
-        for lease, answer in zip(mine, answers, strict=True):
-            if answer == 1:
-                lease.renewed = began
-            elif not lease.lost and lease.name in self._mine:
-                lease.lost = True
-                log.warning("the lease %s was %s", lease.name, "taken over" if answer == 0 else "lost with the buffer")
+
+def _clock() -> float:
+    """Return seconds that go on while the machine is asleep, where it tells: others may take a lease meanwhile."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def _myself() -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Dead letters as they are stored: what is known of one, its record, and its place in their order."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgpack
@@ -9,6 +9,9 @@ from pumpkit.buffers.base import DeadLetter
 from pumpkit.buffers.redis.keys import PumpKeys
 from pumpkit.buffers.redis.link import Link
 from pumpkit.errors import BufferConfigError
+
+#: Letters that one step changes.
+_STEP = 250
 
 
 class UnknownPump(BufferConfigError, KeyError):
@@ -80,10 +83,18 @@ class Letters:
 
     def mark(self, mark: str, ids: Sequence[str] | None) -> int:
         """Mark letters, all of them without `ids`; return how many."""
-        if ids is not None and not ids:
-            return 0
-        keys = [self._keys.order, self._keys.dead, self._keys.marks, self._keys.marked]
-        return int(self._link.call("mark", keys, [mark, *map(utf8, ids or ())]))
+        keys = [self._keys.dead, self._keys.marks, self._keys.marked]
+        marked = 0
+        for some in self._places() if ids is None else batched(list(dict.fromkeys(map(utf8, ids)))):
+            marked += int(self._link.call("mark", keys, [mark, *some]))
+        return marked
+
+    def _places(self) -> Iterator[list[bytes]]:
+        """Yield the ids of all letters, in order."""
+        least = b"-"
+        while places := self._link.command("ZRANGEBYLEX", self._keys.order, least, "+", "LIMIT", 0, _STEP):
+            yield [place[21:] for place in places]
+            least = b"(" + places[-1]
 
     def _read(self, ids: Sequence[bytes]) -> list[DeadLetter]:
         if not ids:
@@ -101,6 +112,11 @@ class Letters:
 def _facts(stored: bytes) -> list[Any]:
     facts: list[Any] = msgpack.unpackb(stored[21:], unicode_errors="surrogatepass")
     return facts
+
+
+def batched(ids: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """Yield ids in groups that one step can change."""
+    return (ids[begin : begin + _STEP] for begin in range(0, len(ids), _STEP))
 
 
 def utf8(text: str) -> bytes:

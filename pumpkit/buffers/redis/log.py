@@ -26,6 +26,9 @@ FORMAT = 1
 _SLICE_ENTRIES = 256
 _SLICE_BYTES = 1 << 20
 
+#: Entries that one step of a walk over the log looks at, and producers that one step reads or forgets.
+_STEP = 500
+
 #: Milliseconds of silence after which a producer without frames is forgotten, and seconds between looks for such.
 _IDLE_MS = 7 * 86_400_000
 _FOLD_PERIOD = 600.0
@@ -226,29 +229,40 @@ class Log:
     def fold(self) -> int:
         """Forget producers that are silent for a week and have no frame left; return how many."""
         trimmed_to, before = self.link.command("HMGET", self.keys.meta, "trimmed_to", "drops")
-        rows = named(self.link.command("HGETALL", self.keys.producers))
-        now, drops = time.time_ns() // 1_000_000, json.loads(before or b"{}")
-        gone: list[Argument] = []
-        for producer, stored in rows.items():
+        now, gone = time.time_ns() // 1_000_000, []
+        for producer, stored in self.rows().items():
             row, last = read_row(stored.decode())
             if now - row.last_ms > _IDLE_MS and last <= int(trimmed_to or 0):
-                drops = add(drops, row.drops)
-                gone += [producer, stored]
-        if not gone:
-            return 0
-        keys = [self.keys.meta, self.keys.producers]
-        done = self.link.call("fold", keys, [before, json.dumps(drops), *gone])
-        return len(gone) // 2 if done else 0
+                gone.append((producer, stored, row.drops))
+        for begin in range(0, len(gone), _STEP):
+            drops, words = json.loads(before), []
+            for producer, stored, dropped in gone[begin : begin + _STEP]:
+                drops = add(drops, dropped)
+                words += [producer, stored]
+            after = json.dumps(drops)
+            if not self.link.call("fold", [self.keys.meta, self.keys.producers], [before, after, *words]):
+                return begin
+            before = after
+        return len(gone)
+
+    def rows(self) -> dict[bytes, bytes]:
+        """Return the rows of all producers, read bit by bit: there may be many."""
+        rows: dict[bytes, bytes] = {}
+        at = b"0"
+        while True:
+            at, found = self.link.command("HSCAN", self.keys.producers, at, "COUNT", _STEP)
+            rows |= named(found)
+            if int(at) == 0:
+                return rows
 
     def reach(self, after: Position, until: Position, size: int) -> Position | None:
         """Return how far after a position, and not beyond another, frames of `size` bytes reach; None without one."""
         at, left = after, size
-        while left > 0:
-            step = min(left, _SLICE_BYTES)
-            last, bytes_ = self.link.call("reach", [self.keys.log], [str(at), str(until), step])
+        more = True
+        while left > 0 and more:
+            words: list[Argument] = [str(at), str(until), min(left, _SLICE_BYTES), _STEP]
+            last, bytes_, more = self.link.call("reach", [self.keys.log], words)
             at, left = int(last), left - int(bytes_)
-            if int(bytes_) < step:
-                break
         return at if at > after else None
 
     def set_max_bytes(self, max_bytes: int) -> None:

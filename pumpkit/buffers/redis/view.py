@@ -1,4 +1,4 @@
-"""The state of the log and its pumps at one moment, read by one script."""
+"""The state of the log and its pumps at one moment, read by one script; then producers, of which there may be many."""
 
 import json
 from collections.abc import Sequence
@@ -47,20 +47,22 @@ class View(NamedTuple):
 def look(log: Log, pumps: Sequence[str] = (), *, with_producers: bool = False) -> View:
     """Look at the log, at all pumps or at those named; a log that is gone is made again first."""
     keys = log.keys
-    arguments: list[Argument] = [keys.pump_prefix, keys.dead_prefix, int(with_producers), *pumps]
+    arguments: list[Argument] = [keys.pump_prefix, keys.dead_prefix, *pumps]
     while True:
-        names = [keys.log, keys.meta, keys.producers, keys.pumps]
-        answer = log.link.call("stats", names, arguments)
-        if answer[0] == b"ok":
-            break
-        log.make()
-    _, meta, frames, rows, states = answer
-    known = named(meta)
+        answer = log.link.call("stats", [keys.log, keys.meta, keys.pumps], arguments)
+        if answer[0] != b"ok":
+            log.make()
+            continue
+        _, meta, frames, states = answer
+        known = named(meta)
+        rows = log.rows() if with_producers else {}
+        if not rows or log.link.command("HMGET", keys.meta, "id", "drops") == [known[b"id"], known[b"drops"]]:
+            break  # else some of them were folded meanwhile
     buffer_id = known[b"id"].decode()
     found = {}
     for name, state, letters, oldest in states:
         found[name.decode()] = _standing(name.decode(), named(state), known, letters, oldest)
-    return View(buffer_id, known, frames, named(rows), found)
+    return View(buffer_id, known, frames, rows, found)
 
 
 def _standing(name: str, row: dict[bytes, bytes], meta: dict[bytes, bytes], letters: int, oldest: bytes) -> CursorStats:

@@ -33,6 +33,9 @@ if records > 0 then
     return {'full', text(used), text(cap)}
   end
 end
+if #ARGV < 10 then
+  begin_to_write(producers) -- what is there already may be sent again, and a farewell come, with no memory left
+end
 if list then
   begin_to_write(meta) -- what is moved needs less memory than before, so it may be moved when there is none left
 end
@@ -42,9 +45,11 @@ if number(meta, 'shards') > 1 then -- positions of two shards are never the same
   step = 64
   at = at + step - at % step + number(meta, 'shard')
 end
+-- Beside the frame: its records, when it was made, and all records and bytes that the log was given before it.
+local before, size = number(meta, 'stored'), number(meta, 'bytes')
 for i = 10, #ARGV, 3 do
-  local frame, count, made = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local added = redis.pcall('XADD', log, text(at) .. '-0', 'f', frame, 'n', count, 't', made)
+  local fields = {'f', ARGV[i], 'n', ARGV[i + 1], 't', ARGV[i + 2], 's', text(before), 'b', text(size)}
+  local added = redis.pcall('XADD', log, text(at) .. '-0', unpack(fields))
   if type(added) == 'table' and added.err then
     if not string.find(added.err, 'equal or smaller', 1, true) then
       return added -- the memory is full: nothing is written yet
@@ -52,10 +57,10 @@ for i = 10, #ARGV, 3 do
     -- Somebody else has written to the stream.
     at = parts(named(redis.call('XINFO', 'STREAM', log))['last-generated-id'])
     at = at + 1024 - at % 1024 + number(meta, 'shard')
-    redis.call('XADD', log, text(at) .. '-0', 'f', frame, 'n', count, 't', made)
+    redis.call('XADD', log, text(at) .. '-0', unpack(fields))
   end
   last = at
-  at = at + step
+  at, before, size = at + step, before + ARGV[i + 1], size + #ARGV[i]
 end
 local new = ARGV[3] .. '|' .. text(last)
 redis.call('HSET', producers, ARGV[1], new)

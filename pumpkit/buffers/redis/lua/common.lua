@@ -33,6 +33,25 @@ local function lease(locks, field)
   return token, tonumber(till), holder
 end
 
+-- A command that writes but needs no memory has to come first: the server then allows the rest of the script, even
+-- with its memory full, and a full log can be drained.
+local function begin_to_write(key)
+  redis.call('HDEL', key, '')
+end
+
+-- Return what `lease` does. If it ends later than it can have been taken for, somebody has set the server's clock back:
+-- its end is set anew, or a dead holder would keep it until then.
+local function bounded(locks, field, microseconds)
+  local token, till, holder = lease(locks, field)
+  local latest = now() + microseconds
+  if till and token ~= '' and till > latest then
+    till = latest
+    begin_to_write(locks)
+    redis.call('HSET', locks, field, token .. '|' .. text(till) .. '|' .. holder)
+  end
+  return token, till, holder
+end
+
 -- Return whether a token is still the one of a lease. That its time is over changes nothing until somebody takes it.
 local function held(locks, field, token)
   return lease(locks, field) == token
@@ -76,13 +95,22 @@ local function number(key, name)
   return tonumber(redis.call('HGET', key, name) or '0')
 end
 
+-- Return the records that an entry was stored with; none for what somebody else has put into the stream.
+local function records(pairs_)
+  local count = field(pairs_, 's') and field(pairs_, 'n')
+  return tonumber(count and string.match(count, '^%d+$') or '0')
+end
+
+-- Return how many records, of all that the log was ever given, a pump has accounted for.
+local function accounted(pump)
+  local sum = number(pump, 'began')
+  for _, count in ipairs({'delivered', 'filtered', 'dead', 'skipped'}) do
+    sum = sum + number(pump, count)
+  end
+  return sum
+end
+
 -- Return whether the log is the one with this id. Trimming leaves an empty stream, so a missing one was removed.
 local function is_log(log, meta, id)
   return redis.call('HGET', meta, 'id') == id and redis.call('EXISTS', log) == 1
-end
-
--- A command that writes but needs no memory has to come first: the server then allows the rest of the script, even
--- with its memory full, and a full log can be drained.
-local function begin_to_write(key)
-  redis.call('HDEL', key, '')
 end

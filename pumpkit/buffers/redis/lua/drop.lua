@@ -6,6 +6,6 @@ end
 redis.pcall('XGROUP', 'DESTROY', KEYS[1], ARGV[1])
 redis.call('SREM', KEYS[2], ARGV[1])
 for i = 4, #KEYS do
-  redis.call('DEL', KEYS[i])
+  redis.call('UNLINK', KEYS[i])
 end
 return 1

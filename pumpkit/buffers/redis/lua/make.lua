@@ -7,7 +7,7 @@ if id and is_log(log, meta, id) then
 end
 local cap = redis.call('HGET', meta, 'max_bytes') or ARGV[2]
 local shards = redis.call('HGET', meta, 'shards') or ARGV[4]
-redis.call('DEL', log, meta, producers)
+redis.call('UNLINK', log, meta, producers)
 redis.call('HSET', meta, 'id', ARGV[1], 'max_bytes', cap, 'format', ARGV[3])
 redis.call('HSET', meta, 'stored', 0, 'bytes', 0, 'trimmed', 0, 'trimmed_bytes', 0, 'trimmed_to', 0)
 redis.call('HSET', meta, 'lost', 0, 'drops', '{}', 'shards', shards, 'shard', ARGV[5])

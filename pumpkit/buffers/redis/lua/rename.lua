@@ -14,13 +14,20 @@ if group then
   redis.call('XGROUP', 'CREATE', log, new, group['last-delivered-id'])
   local from = '-'
   while true do
-    local pending = redis.call('XPENDING', log, name, from, '+', 100)
+    local pending, of_consumer = redis.call('XPENDING', log, name, from, '+', 100), {}
     if #pending == 0 then
       break
     end
     for _, entry in ipairs(pending) do
-      redis.call('XCLAIM', log, new, entry[2], 0, entry[1], 'FORCE', 'JUSTID')
+      local command = of_consumer[entry[2]] or {'XCLAIM', log, new, entry[2], 0}
+      command[#command + 1] = entry[1]
+      of_consumer[entry[2]] = command
       from = '(' .. entry[1]
+    end
+    for _, command in pairs(of_consumer) do
+      command[#command + 1] = 'FORCE'
+      command[#command + 1] = 'JUSTID'
+      redis.call(unpack(command))
     end
   end
   redis.call('XGROUP', 'DESTROY', log, name)

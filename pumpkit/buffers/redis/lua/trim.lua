@@ -5,46 +5,52 @@ local id = redis.call('HGET', meta, 'id')
 if not id or not is_log(log, meta, id) then
   return -1
 end
-local keep_us, keep_seq -- the first entry that has to stay
-local known = groups(log)
-local names = redis.call('SMEMBERS', KEYS[3])
-for _, name in ipairs(names) do
-  local group = known[name]
-  if not group or redis.call('HGET', ARGV[1] .. name, 'id') ~= id then
-    return 0 -- its worker will see to it; until then it holds everything
+
+-- Return the first entry that has to stay: its two numbers, or nothing if all do.
+local function first_to_stay()
+  local known, first, second = groups(log), nil, nil
+  for _, name in ipairs(redis.call('SMEMBERS', KEYS[3])) do
+    local group = known[name]
+    if not group or redis.call('HGET', ARGV[1] .. name, 'id') ~= id then
+      return nil -- its worker will see to it; until then it holds everything
+    end
+    local us, seq = parts(group['last-delivered-id'])
+    seq = seq + 1
+    if group['pending'] > 0 then
+      us, seq = parts(redis.call('XPENDING', log, name)[2])
+    end
+    if not first or us < first or (us == first and seq < second) then
+      first, second = us, seq
+    end
   end
-  local us, seq = parts(group['last-delivered-id'])
-  seq = seq + 1
-  if group['pending'] > 0 then
-    us, seq = parts(redis.call('XPENDING', log, name)[2])
-  end
-  if not keep_us or us < keep_us or (us == keep_us and seq < keep_seq) then
-    keep_us, keep_seq = us, seq
+  return first, second
+end
+
+local us, seq = first_to_stay()
+local entries, bytes, last = 0, 0, nil
+if us then
+  local from, before = '-', '(' .. text(us) .. '-' .. text(seq)
+  while entries < tonumber(ARGV[2]) and bytes < tonumber(ARGV[3]) do
+    local entry = redis.call('XRANGE', log, from, before, 'COUNT', 1)[1]
+    if not entry then
+      break
+    end
+    last, entries = entry[1], entries + 1
+    bytes = bytes + #(field(entry[2], 'f') or '')
+    from = '(' .. last
   end
 end
-if not keep_us then
-  return 0
+if last then
+  us, seq = parts(last)
+  redis.call('XTRIM', log, 'MINID', '=', text(us) .. '-' .. text(seq + 1))
 end
-local before = '(' .. text(keep_us) .. '-' .. text(keep_seq)
-local from, entries, bytes, records, last = '-', 0, 0, 0, nil
-while entries < tonumber(ARGV[2]) and bytes < tonumber(ARGV[3]) do
-  local entry = redis.call('XRANGE', log, from, before, 'COUNT', 1)[1]
-  if not entry then
-    break
-  end
-  last, entries = entry[1], entries + 1
-  if field(entry[2], 'n') then
-    bytes = bytes + #field(entry[2], 'f')
-    records = records + field(entry[2], 'n')
-  end
-  from = '(' .. last
+-- What is gone is told by the entry that is first now: somebody else may have removed some as well.
+local first = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
+local records, size, to = number(meta, 'stored'), number(meta, 'bytes'), number(meta, 'last')
+if first then
+  records, size, to = field(first[2], 's'), field(first[2], 'b'), last and position(last) or position(first[1]) - 1
 end
-if not last then
-  return 0
+if records and size and number(meta, 'trimmed') < tonumber(records) then
+  redis.call('HSET', meta, 'trimmed', text(records), 'trimmed_bytes', text(size), 'trimmed_to', text(to))
 end
-local us, seq = parts(last)
-redis.call('XTRIM', log, 'MINID', '=', text(us) .. '-' .. text(seq + 1))
-redis.call('HINCRBY', meta, 'trimmed', text(records))
-redis.call('HINCRBY', meta, 'trimmed_bytes', text(bytes))
-redis.call('HSET', meta, 'trimmed_to', text(us + seq))
 return entries
