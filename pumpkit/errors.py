@@ -105,3 +105,7 @@ class Fenced(BufferError):
 
 class BufferConfigError(BufferError, ConfigError):
     """The buffer cannot work as configured: bad URL, network file system, not a buffer file, newer format."""
+
+
+class BufferReplaced(Fenced, BufferConfigError):
+    """The buffer was made anew while a cursor had records of the old one in hand."""

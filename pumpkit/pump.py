@@ -111,6 +111,8 @@ class Pump:
         deliveries = self.patiently(lambda: self.cursor.fetch(config.batch_records, config.batch_bytes, after))
         if self.cursor.was_reset:  # what this process knows of positions is of the old log
             raise BufferUnavailable("the buffer was created anew: beginning at its oldest record")
+        if any(delivery.redelivered for delivery in deliveries):  # maybe just taken over from a worker that died
+            self._accepted_before = self.patiently(self.cursor.accepted)
         return deliveries
 
     def _each(self, stage: Stage, step: Step, batch: Batch, function: object | None) -> None:

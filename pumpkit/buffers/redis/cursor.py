@@ -19,7 +19,7 @@ from pumpkit.buffers.redis.leases import TTL, Lease, Leases, held
 from pumpkit.buffers.redis.link import Argument
 from pumpkit.buffers.redis.log import Log, named
 from pumpkit.buffers.redis.view import look, state
-from pumpkit.errors import BufferBusy, BufferConfigError, BufferError, BufferUnavailable, Fenced
+from pumpkit.errors import BufferBusy, BufferError, BufferReplaced, BufferUnavailable, Fenced
 
 #: Seconds between two looks for dead cursors of a shared pump.
 _CLAIM_PERIOD = TTL / 3
@@ -68,6 +68,7 @@ class RedisCursor:
         self._hand: dict[Position, Entry] = {}  # read and not passed yet, in order
         self._handed: set[Position] = set()  # those that were handed out
         self._unsure: Unsure | None = None
+        self._replays: Lease | None = None  # what makes this the one of several cursors that replays
         self._next_claim = 0.0
         self._buffer_id = ""
         self._open()
@@ -151,9 +152,15 @@ class RedisCursor:
     # Dead letters -------------------------------------------------------------------------------------------------
 
     def marked(self, limit: int) -> list[DeadLetter]:
-        """See `base.Cursor.marked`."""
+        """See `base.Cursor.marked`. Of several cursors of a pump one is told; it stays the one until it is closed."""
         self._check()
-        return self._letters.marked(limit)
+        found = self._letters.marked(limit)
+        if found and not self._alone and (self._replays is None or self._replays.lost):
+            try:
+                self._replays = self._leases.take(f"replay:{self.pump}")
+            except BufferBusy:
+                return []
+        return found
 
     def resolve(self, replayed: Iterable[str], purged: Iterable[str], failed: Iterable[DeadLetter]) -> None:
         """See `base.Cursor.resolve`."""
@@ -194,7 +201,7 @@ class RedisCursor:
         self._check()
         pumps = look(self._log, [self.pump]).pumps
         if self.pump not in pumps:
-            raise letters.UnknownPump(f"there is no pump {self.pump!r}")
+            raise Fenced(f"pump {self.pump} is not known to the buffer any more; it was flushed, or the pump dropped")
         return pumps[self.pump]
 
     def close(self) -> None:
@@ -203,6 +210,8 @@ class RedisCursor:
             return
         self._closed = True
         self._leases.forget(self._lease)
+        if self._replays is not None:
+            self._replays.release()
         suspect = str(max([self._suspect, *self._handed])) if self._alone else ""
         keys = [self._log.keys.log, self._keys.pump, self._log.keys.locks]
         try:
@@ -212,9 +221,11 @@ class RedisCursor:
             pass
 
     def __del__(self) -> None:
-        lease = getattr(self, "_lease", None)
-        if lease is not None and not self._closed:  # nobody can use it any more
-            lease.release()
+        if getattr(self, "_closed", True):
+            return
+        for lease in (self._lease, self._replays):  # nobody can use them any more
+            if lease is not None:
+                lease.release()
 
     def _open(self) -> None:
         """Take the pump's place in the log as it is now, and what dead cursors had in hand."""
@@ -306,7 +317,7 @@ class RedisCursor:
             case "fenced":
                 raise self._fenced()
             case "other" if in_hand or self._hand:
-                raise BufferConfigError(
+                raise BufferReplaced(
                     f"the buffer of pump {self.pump} was replaced while it had records of the old one in hand;"
                     " open the cursor anew"
                 )

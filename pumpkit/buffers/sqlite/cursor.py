@@ -8,7 +8,7 @@ from pumpkit.buffers.sqlite.locks import FileLock
 from pumpkit.buffers.sqlite.log import Log
 from pumpkit.buffers.sqlite.pumps import EVERYTHING, PumpFile
 from pumpkit.buffers.sqlite.view import View
-from pumpkit.errors import BufferBusy, BufferConfigError, BufferError, BufferUnavailable
+from pumpkit.errors import BufferBusy, BufferError, BufferReplaced, BufferUnavailable
 
 
 class SqliteCursor:
@@ -130,7 +130,7 @@ class SqliteCursor:
         if buffer_id == self._buffer_id and self._position <= last:
             return False
         if in_hand:
-            raise BufferConfigError(
+            raise BufferReplaced(
                 f"the buffer of pump {self.pump} was replaced while it had records of the old one in hand;"
                 " open the cursor anew"
             )
