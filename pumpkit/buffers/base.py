@@ -134,7 +134,11 @@ class ProducerStats(NamedTuple):
 
 
 class BufferStats(NamedTuple):
-    """The whole log. `stored` counts records ever; `drops` sums all producers, by cause; `lost` are gaps accepted."""
+    """The whole log. `stored` counts records ever; `drops` sums all producers, by cause; `lost` are gaps accepted.
+
+    `is_young` is whether it was made within the last minute, where whatever removed the one before may have taken the
+    cursors with it. Nothing should be trimmed until every runner has had the time to register its pumps again.
+    """
 
     buffer_id: str
     location: str
@@ -146,6 +150,7 @@ class BufferStats(NamedTuple):
     drops: dict[str, int]
     producers: list[ProducerStats]
     cursors: dict[str, CursorStats]
+    is_young: bool = False
 
 
 class Fact(NamedTuple):

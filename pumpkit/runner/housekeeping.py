@@ -19,9 +19,6 @@ PERIOD = 1.0
 #: Seconds of trimming in one round, so that the state is never old.
 TRIM_SPAN = 0.5
 
-#: Seconds without trimming after the log was made anew.
-GRACE = 10.0
-
 #: Parts of the cap: from the first on room is made, down to the second.
 NEARLY_FULL, ROOMY = 0.90, 0.85
 
@@ -52,8 +49,7 @@ class Housekeeper(threading.Thread):
         self._create = create
         self._stop_asked = threading.Event()
         self._trouble = ""
-        self._buffer_id = ""
-        self._trim_from = 0.0  # by time.monotonic
+        self._known: dict[int, str] = {}  # the id of each part of the buffer
 
     def stop(self) -> None:
         """End after the present round."""
@@ -78,39 +74,32 @@ class Housekeeper(threading.Thread):
             buffer.close()
 
     def _round(self, buffer: Buffer) -> None:
-        stats = self._with_every_pump(buffer)
-        parts, runners = buffer.parts(), buffer.runners()
+        parts = buffer.parts()
+        each = [self._with_every_pump(index, buffer, part) for index, part in enumerate(parts)]
+        stats, runners = each[0] if len(parts) == 1 else buffer.stats(), buffer.runners()
         self._tell(stats, runners)
-        for part in parts:
+        for part, before in zip(parts, each, strict=True):
             until = time.monotonic() + TRIM_SPAN / len(parts)
-            while until > time.monotonic() > self._trim_from and part.trim():
+            while not before.is_young and time.monotonic() < until and part.trim():
                 pass
-        if len(parts) == 1 and not _nearly_full(stats):  # which it was before the trimming
-            return
         orphans = set(stats.cursors) - set(self._config().pumps) - pumps_of(runners)
-        for index, part in enumerate(parts):
-            of_part = part.stats()
-            if _nearly_full(of_part):
-                self._make_room(index, part, of_part, orphans)
+        for index, (part, before) in enumerate(zip(parts, each, strict=True)):
+            if _nearly_full(before) and _nearly_full(now := part.stats()):
+                self._make_room(index, part, now, orphans)
 
-    def _with_every_pump(self, buffer: Buffer) -> BufferStats:
-        """Return the state of the log, after making sure that it knows every pump: it may have been made anew.
-
-        Then nothing is trimmed until other runners have had the time to see that too.
-        """
-        config, stats = self._config(), buffer.stats()
+    def _with_every_pump(self, index: int, buffer: Buffer, part: Buffer) -> BufferStats:
+        """Return the state of a part, after making sure that it knows every pump: it may have been made anew."""
+        config, stats = self._config(), part.stats()
         missing = [name for name in config.enabled_pumps if name not in stats.cursors]
-        if not missing and self._buffer_id in ("", stats.buffer_id):
-            self._buffer_id = stats.buffer_id
+        known, self._known[index] = self._known.get(index, stats.buffer_id), stats.buffer_id
+        if not missing and known == stats.buffer_id:
             return stats
         log.warning("the buffer was made anew, or somebody dropped a cursor: every pump is there again, at the oldest")
-        self._trim_from = time.monotonic() + GRACE
         for name in missing:
-            buffer.register(name)
+            part.register(name)
         if config.buffer.max_bytes is not None:
             buffer.set_max_bytes(config.buffer.max_bytes)
-        self._buffer_id = stats.buffer_id
-        return buffer.stats()
+        return part.stats()
 
     def _make_room(self, index: int, part: Buffer, stats: BufferStats, orphans: Collection[str]) -> None:
         """Move pumps ahead that may be: orphans, and if that makes no room, those that are not required as well.

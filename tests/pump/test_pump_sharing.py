@@ -64,7 +64,7 @@ def test_one_of_several_replays(shared):
 
 def test_a_pump_that_was_flushed_away(shared, redis_server):
     """Whoever asks for the standing of a pump that the buffer forgot is told that it was taken from him."""
-    bench, cursor_of = shared
+    _, cursor_of = shared
     cursor = cursor_of("here")
     with redis_server.client() as client:
         client.flushall()

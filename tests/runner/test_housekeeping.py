@@ -3,6 +3,7 @@
 import contextlib
 
 import pytest
+import redis
 
 from pumpkit.buffers import open_buffer
 from pumpkit.config import Config, PumpConfig
@@ -18,6 +19,7 @@ class Bench:
     def __init__(self, url, **required):
         pumps = {name: PumpConfig(name=name, required=needed) for name, needed in required.items()}
         self.buffer = open_buffer(url)
+        self.url = url.partition("?")[0]
         self.told, self.skips = [], []
         self.keeper = Housekeeper(
             url,
@@ -27,6 +29,13 @@ class Bench:
         )
         for name in pumps:
             self.buffer.register(name)
+        self.grow_old()
+
+    def grow_old(self):
+        """Let a minute pass since the log was made, in a manner of speaking."""
+        for part in self.buffer.parts():
+            with redis.Redis.from_url(self.url) as client:
+                client.hset(f"{{{part.place.name}}}:meta", "made", 0)
 
     def round(self):
         self.keeper._round(self.buffer)
@@ -114,3 +123,34 @@ def test_a_log_that_was_made_anew_gets_every_pump_before_it_is_trimmed(bench, re
     bench.round()
     stats = bench.buffer.stats()
     assert (stats.frames, stats.cursors["other"].lag) == (5, 5)
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_nothing_is_trimmed_from_a_young_log(bench, shards):
+    """A log made anew knows every pump again, in each part, and keeps all until other runners have seen to theirs."""
+    bench = bench(shards=shards, one=True, two=True)
+    bench.round()
+    last = bench.buffer.parts()[-1]
+    with redis.Redis.from_url(bench.url) as client:
+        client.delete(*client.keys(f"{{{last.place.name}}}:*"))  # as a node does that lost its data
+    last.append([next(_frames())])
+    cursor = last.cursor("one")  # its worker is the first to be back
+    cursor.skip(10**18)
+    bench.round()
+    assert set(last.stats().cursors) == {"one", "two"}
+    bench.round()
+    assert last.stats().frames == 1
+    bench.grow_old()
+    bench.round()
+    assert last.stats().frames == 1  # until the other has passed it
+    other = last.cursor("two")
+    other.skip(10**18)
+    bench.round()
+    assert last.stats().frames == 0
+    for one in (cursor, other):
+        one.close()
+
+
+def _frames():
+    while True:
+        yield pack_frame(producer=new_producer(), first=0, runs=RecordPacker().pack([{"n": 1}]).runs, created_ms=1)

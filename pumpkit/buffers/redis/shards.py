@@ -133,6 +133,7 @@ class ShardedBuffer:
             drops=drops,
             producers=sorted((one for stats in each for one in stats.producers), key=lambda one: one.producer),
             cursors={name: together(of_shards) for name, of_shards in cursors.items()},
+            is_young=any(stats.is_young for stats in each),
         )
 
     def runner_lock(self, holder: Mapping[str, str], slot: str = "") -> SlotLock:

@@ -8,6 +8,9 @@ from pumpkit.buffers.base import BufferStats, CursorStats, Position, Wanted
 from pumpkit.buffers.redis.link import Argument
 from pumpkit.buffers.redis.log import Log, add, named, producers
 
+#: Microseconds for which a log is young.
+_YOUNG = 60_000_000
+
 _COUNTS = (b"delivered", b"filtered", b"dead", b"skipped", b"redelivered")
 
 
@@ -19,6 +22,7 @@ class View(NamedTuple):
     frames: int
     rows: dict[bytes, bytes]  # of producers
     pumps: dict[str, CursorStats]
+    is_young: bool
 
     def number(self, name: str) -> int:
         """Return a number of the log's."""
@@ -41,6 +45,7 @@ class View(NamedTuple):
             drops=drops,
             producers=known,
             cursors=self.pumps,
+            is_young=self.is_young,
         )
 
 
@@ -53,7 +58,7 @@ def look(log: Log, pumps: Sequence[str] = (), *, with_producers: bool = False) -
         if answer[0] != b"ok":
             log.make()
             continue
-        _, meta, frames, states = answer
+        _, meta, frames, states, age = answer
         known = named(meta)
         rows = log.rows() if with_producers else {}
         if not rows or log.link.command("HMGET", keys.meta, "id", "drops") == [known[b"id"], known[b"drops"]]:
@@ -62,7 +67,7 @@ def look(log: Log, pumps: Sequence[str] = (), *, with_producers: bool = False) -
     found = {}
     for name, state, letters, oldest in states:
         found[name.decode()] = _standing(name.decode(), named(state), known, letters, oldest)
-    return View(buffer_id, known, frames, rows, found)
+    return View(buffer_id, known, frames, rows, found, int(age) < _YOUNG)
 
 
 def _standing(name: str, row: dict[bytes, bytes], meta: dict[bytes, bytes], letters: int, oldest: bytes) -> CursorStats:

@@ -10,6 +10,7 @@ local shards = redis.call('HGET', meta, 'shards') or ARGV[4]
 redis.call('UNLINK', log, meta, producers)
 redis.call('HSET', meta, 'id', ARGV[1], 'max_bytes', cap, 'format', ARGV[3])
 redis.call('HSET', meta, 'stored', 0, 'bytes', 0, 'trimmed', 0, 'trimmed_bytes', 0, 'trimmed_to', 0)
-redis.call('HSET', meta, 'lost', 0, 'drops', '{}', 'shards', shards, 'shard', ARGV[5])
-redis.call('XDEL', log, redis.call('XADD', log, text(now()) .. '-0', 'f', '')) -- leaves an empty stream
+local made = text(now())
+redis.call('HSET', meta, 'lost', 0, 'drops', '{}', 'shards', shards, 'shard', ARGV[5], 'made', made)
+redis.call('XDEL', log, redis.call('XADD', log, made .. '-0', 'f', '')) -- leaves an empty stream
 return ARGV[1]

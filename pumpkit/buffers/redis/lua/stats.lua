@@ -1,5 +1,5 @@
 -- Return the state of one moment: the log's own, its length, and of each pump: name, its hash, number of dead letters,
--- when the oldest frame it has not passed was made.
+-- when the oldest frame it has not passed was made; and how long ago the log was made, in microseconds.
 -- KEYS: log, meta, pumps   ARGV: what pump keys begin with, what keys of dead letters begin with, then names; none for
 --       all pumps
 local log, meta = KEYS[1], KEYS[2]
@@ -32,4 +32,4 @@ for _, name in ipairs(names) do
     pumps[#pumps + 1] = {name, redis.call('HGETALL', pump), redis.call('HLEN', ARGV[2] .. name), made}
   end
 end
-return {'ok', redis.call('HGETALL', meta), redis.call('XLEN', log), pumps}
+return {'ok', redis.call('HGETALL', meta), redis.call('XLEN', log), pumps, text(now() - number(meta, 'made'))}
