@@ -19,11 +19,14 @@ from pumpkit.buffers.redis.connect import connect, explained
 from pumpkit.buffers.redis.url import Place
 from pumpkit.errors import BufferUnavailable
 
-#: Seconds that a call may take unless its caller says otherwise.
+#: Seconds that a call may take unless somebody says otherwise.
 PATIENCE = 5.0
 
 #: Clients are kept by the seconds they wait for an answer; the longest that is not too long is taken.
 _TIMEOUTS = (0.05, 0.25, 1.0, 5.0, 60.0)
+
+#: Clients of parents of this process. To collect them would close them, and for that wait for locks that nobody holds.
+_parked: list[dict[float, Any]] = []
 
 _LUA = Path(__file__).parent / "lua"
 
@@ -47,34 +50,36 @@ def script(name: str) -> Script:
 class Link:
     """Connections to one place. Threads may share it; a forked process connects anew."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, timeout: float = PATIENCE) -> None:
+        """Connect when it is first needed. `timeout` is what a call may take, in seconds, that names none."""
         self.place = place
+        self._timeout = timeout
         self._clients: dict[float, Any] = {}
-        self._guard = threading.Lock()
+        self._guard = threading.RLock()  # what is collected meanwhile may have something to say to the server
         self._pid = os.getpid()
         self._closed = False
 
     def call(
-        self, name: str, keys: Sequence[str], arguments: Iterable[Argument] = (), *, timeout: float = PATIENCE
+        self, name: str, keys: Sequence[str], arguments: Iterable[Argument] = (), *, timeout: float | None = None
     ) -> Any:
         """Run a script whose repetition is harmless: a connection that the server had closed is made again.
 
         Raises BufferUnavailable and what else `explained` does.
         """
         arguments = list(arguments)
-        with explained(self.place):
+        with explained(self.place, lambda: self._closed):
             client = self.client(timeout)
             try:
                 return _run(client, script(name), keys, arguments)
             except redis.TimeoutError:
                 raise
             except redis.ConnectionError:
-                return _run(client, script(name), keys, arguments)
+                return _run(self.client(timeout), script(name), keys, arguments)
 
     def call_once(self, name: str, keys: Sequence[str], arguments: Iterable[Argument] = ()) -> Any:
         """Run a script that must not be repeated. Whoever calls sees to what may have happened if this raises."""
-        with explained(self.place):
-            return _run(self.client(PATIENCE), script(name), keys, list(arguments))
+        with explained(self.place, lambda: self._closed):
+            return _run(self.client(), script(name), keys, list(arguments))
 
     def call_then(
         self,
@@ -83,14 +88,14 @@ class Link:
         arguments: Iterable[Argument],
         then: Sequence[Argument],
         *,
-        timeout: float = PATIENCE,
+        timeout: float | None = None,
     ) -> tuple[Any, Any]:
         """Run a script and a command right after it on the same connection, as WAIT needs it; return both answers.
 
         An answer may be a redis.ResponseError.
         """
         arguments = list(arguments)
-        with explained(self.place):
+        with explained(self.place, lambda: self._closed):
             client = self.client(timeout)
             answers = _run_then(client, script(name), keys, arguments, then)
             if isinstance(answers[0], redis.exceptions.MovedError) and isinstance(client, redis.RedisCluster):
@@ -100,22 +105,21 @@ class Link:
                 raise answers[0]
             return answers[0], answers[1]
 
-    def command(self, *words: Argument, timeout: float = PATIENCE) -> Any:
+    def command(self, *words: Argument, timeout: float | None = None) -> Any:
         """Run one command that reads, or is harmless to repeat."""
-        with explained(self.place):
+        with explained(self.place, lambda: self._closed):
             client = self.client(timeout)
             try:
                 return client.execute_command(*words)
             except redis.TimeoutError:
                 raise
             except redis.ConnectionError:
-                return client.execute_command(*words)
+                return self.client(timeout).execute_command(*words)
 
     def client(self, timeout: float) -> Any:
         """Return a client that waits for about `timeout` seconds at most. Raises BufferUnavailable once closed."""
         seconds = self.patience(timeout)
-        if self._pid != os.getpid():  # forked, perhaps while another thread held the guard
-            self._guard, self._clients, self._pid = threading.Lock(), {}, os.getpid()
+        self._begin_if_forked()
         with self._guard:
             if self._closed:
                 raise BufferUnavailable(f"{self.place.shown} is closed")
@@ -129,11 +133,18 @@ class Link:
 
     def close(self) -> None:
         """Close every connection. Idempotent."""
+        self._begin_if_forked()
         with self._guard:
             self._closed = True
             clients, self._clients = list(self._clients.values()), {}
         for client in clients:
             client.close()
+
+    def _begin_if_forked(self) -> None:
+        """In a forked child, connect anew. The guard may have been held in the parent, whose clients are left alone."""
+        if self._pid != os.getpid():
+            _parked.append(self._clients)
+            self._guard, self._clients, self._pid = threading.RLock(), {}, os.getpid()
 
 
 def _run(client: Any, known: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
