@@ -44,7 +44,7 @@ class Used(NamedTuple):
 
 def measure(size: Size, server: Server) -> Samples:
     """Measure microseconds of processor time for a record, and records per second."""
-    count = size.of(100_000, least=4_000)
+    count = FRAME * size.of(75, least=10)
     ways = {LOOP: _drain_by_loop, FROM_LIST: _drain_list, FROM_FRAMES: _drain_log}
     return interleaved(size.rounds, {name: partial(_run, server, way, count) for name, way in ways.items()})
 
