@@ -340,9 +340,10 @@ class BufferModule(Protocol):
     """What an entry point of the group `pumpkit.buffers` names: a module with these functions."""
 
     @staticmethod
-    def open(url: str, *, create: bool) -> Buffer:
+    def open(url: str, *, create: bool, timeout: float = 5.0) -> Buffer:
         """Open the buffer at `url`; with `create`, make it if it does not exist.
 
+        `timeout` is in seconds, for opening and for what is asked of the buffer later without another one.
         Without `create`, a missing buffer raises BufferUnavailable. A bad URL raises BufferConfigError.
         """
 

@@ -65,7 +65,7 @@ class Outbox:
 
             url = buffer or registry.default_url()
             driver = registry.driver(url)
-        opened = driver.open(url, create=True)
+        opened = driver.open(url, create=True, timeout=APPEND_TIMEOUT)
         log.info("records go to %s", registry.shown(url))
         return opened
 
@@ -176,7 +176,7 @@ class Outbox:
         thread = self._thread
         if thread is not None and not self._is_mine:
             thread.join(max(0.0, self._stop_at + _GRACE - time.monotonic()))
-        if not self._alive and not self.sender.idle:
+        if not self._alive and not self.sender.idle and (thread is None or time.monotonic() < self._stop_at):
             self._drive_here(self._stop_at)
 
     def left(self) -> str | None:

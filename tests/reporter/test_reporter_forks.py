@@ -227,7 +227,7 @@ def test_a_fork_while_the_driver_is_imported_does_not_lock_the_child_up(program:
         "open('importing', 'w').close()\n"
         "time.sleep(0.3)\n"
         "from pumpkit.buffers import sqlite\n"
-        "def open(url, *, create):\n"
+        "def open(url, *, create, timeout=5.0):\n"
         "    return sqlite.open('sqlite:///buffer.db', create=create)\n"
     )
     program.run(

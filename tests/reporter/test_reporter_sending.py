@@ -1,6 +1,8 @@
 """How frames reach a buffer that is slow, away, full, wrong, or has forgotten. Time is the test's own."""
 
 import itertools
+import threading
+import time
 from collections import UserDict, deque
 from typing import Any
 
@@ -270,3 +272,30 @@ def test_records_dropped_under_the_threads_hands_are_not_counted_as_taken(log: A
     sender = Sender(queue, Settings(overflow="drop-oldest").checked(), lambda: log)
     sender.turn(hurry=True)
     assert (sender.taken, sender.settled, sender.in_memory) == (2, 2, 0)
+
+
+class _Hanging:
+    """A log that does not answer in time."""
+
+    may_forget = False
+
+    def __init__(self) -> None:
+        self.callers: list[threading.Thread] = []
+
+    def append(self, *_: Any, **__: Any) -> None:
+        self.callers.append(threading.current_thread())
+        time.sleep(0.02)
+        raise BufferUnavailable("hangs")
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_caller_of_close_sends_nothing_after_the_deadline(make_reporter: Any, wait_until: Any) -> None:
+    """What the reporter's thread could not send until the deadline is left: the caller does not begin again with it."""
+    log = _Hanging()
+    reporter = make_reporter(buffer=log)
+    reporter.record({"n": 1})
+    wait_until(lambda: log.callers)
+    assert reporter.close(timeout=0.1).pending == 1
+    assert threading.main_thread() not in log.callers

@@ -17,26 +17,27 @@ from pumpkit.buffers.base import Buffer, Fact
 from pumpkit.buffers.redis import about
 from pumpkit.buffers.redis import url as urls
 from pumpkit.buffers.redis.buffer import RedisBuffer
+from pumpkit.buffers.redis.link import PATIENCE
 from pumpkit.buffers.redis.shards import ShardedBuffer
 from pumpkit.errors import BufferError
 
 
-def open(url: str, *, create: bool) -> Buffer:
+def open(url: str, *, create: bool, timeout: float = PATIENCE) -> Buffer:
     """Open the buffer at `url`; what such a URL may say is in `url`.
 
     With `create` it is made if it is missing, and made again if somebody removes it later. Without, a missing one
-    raises BufferMissing. Raises BufferUnavailable if the server cannot be reached, BufferConfigError if it cannot
-    work so.
+    raises BufferMissing. `timeout` is what each call may take, in seconds, that names none. Raises BufferUnavailable if
+    the server cannot be reached, BufferConfigError if it cannot work so.
     """
     place = urls.parse(url)
-    first = RedisBuffer(place, create=create)
+    first = RedisBuffer(place, create=create, timeout=timeout)
     if first.shards == 1:
         return first
     shards = [first]
     try:
         for number in range(1, first.shards):
             of_shard = place._replace(name=f"{place.name}:{number}", shards=first.shards)
-            shards.append(RedisBuffer(of_shard, create=create, shard=number))
+            shards.append(RedisBuffer(of_shard, create=create, timeout=timeout, shard=number))
     except BufferError:
         for shard in shards:
             shard.close()

@@ -10,7 +10,7 @@ from pumpkit.buffers.redis.cursor import ALONE, RedisCursor, lease_name
 from pumpkit.buffers.redis.keys import Keys
 from pumpkit.buffers.redis.leases import MEMORY, Lease, Leases
 from pumpkit.buffers.redis.letters import Letters, UnknownPump
-from pumpkit.buffers.redis.link import Link
+from pumpkit.buffers.redis.link import PATIENCE, Link
 from pumpkit.buffers.redis.log import ListChanged, Log, Move
 from pumpkit.buffers.redis.url import Place
 from pumpkit.buffers.redis.view import View, look
@@ -29,9 +29,9 @@ class RedisBuffer:
     can_be_shared: ClassVar = True
     may_forget: ClassVar = True  # it is as durable as the server is set up to be
 
-    def __init__(self, place: Place, *, create: bool, shard: int = 0) -> None:
-        """Open the buffer; raises as `redis.open` does."""
-        self._link = Link(place)
+    def __init__(self, place: Place, *, create: bool, timeout: float = PATIENCE, shard: int = 0) -> None:
+        """Open the buffer; `timeout` is for each call that names none. Raises as `redis.open` does."""
+        self._link = Link(place, timeout)
         self._keys = Keys.of(place.name)
         self._log = Log(self._link, self._keys, create=create, shard=shard)
         self._leases = Leases(self._link, self._keys.locks)

@@ -116,9 +116,9 @@ class Link:
             except redis.ConnectionError:
                 return self.client(timeout).execute_command(*words)
 
-    def client(self, timeout: float) -> Any:
+    def client(self, timeout: float | None = None) -> Any:
         """Return a client that waits for about `timeout` seconds at most. Raises BufferUnavailable once closed."""
-        seconds = self.patience(timeout)
+        seconds = self.patience(self._timeout if timeout is None else timeout)
         self._begin_if_forked()
         with self._guard:
             if self._closed:

@@ -13,7 +13,7 @@ from pumpkit.buffers.redis_list.target import REFUSAL, RedisList
 from pumpkit.errors import BufferConfigError
 
 
-def open(url: str, *, create: bool) -> Buffer:
+def open(url: str, *, create: bool, timeout: float = 5.0) -> Buffer:
     """Return the list at `url`; nothing is connected before the first append. Raises BufferConfigError."""
     return RedisList(urls.parse(url))
 

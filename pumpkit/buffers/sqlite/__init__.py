@@ -16,10 +16,10 @@ from pumpkit.buffers.base import Buffer, Fact
 from pumpkit.buffers.sqlite import about
 from pumpkit.buffers.sqlite import url as urls
 from pumpkit.buffers.sqlite.buffer import SqliteBuffer
-from pumpkit.buffers.sqlite.database import check_library
+from pumpkit.buffers.sqlite.database import PATIENCE, check_library
 
 
-def open(url: str, *, create: bool) -> Buffer:
+def open(url: str, *, create: bool, timeout: float = PATIENCE) -> Buffer:
     """Open the buffer at `url`: `sqlite:///FILE` (relative) or `sqlite:////FILE` (absolute), see `url.parse`.
 
     With `create` it is made if it is missing, and made again if somebody removes it later. Without, a missing one
@@ -28,7 +28,7 @@ def open(url: str, *, create: bool) -> Buffer:
     """
     place = urls.parse(url)
     check_library()
-    return SqliteBuffer(place.file, create=create, force_network=place.force_network)
+    return SqliteBuffer(place.file, create=create, timeout=timeout, force_network=place.force_network)
 
 
 def facts(url: str) -> list[Fact]:

@@ -33,10 +33,11 @@ class SqliteBuffer:
     can_be_shared: ClassVar = False
     may_forget: ClassVar = False  # every append is synced to its disk
 
-    def __init__(self, file: Path, *, create: bool, force_network: bool = False) -> None:
+    def __init__(self, file: Path, *, create: bool, timeout: float = PATIENCE, force_network: bool = False) -> None:
         """Open the buffer; raises as `sqlite.open` does."""
         self._file = file
         self._create = create
+        self._timeout = timeout
         folder = place.pumps_folder(file)
         self._reserve = place.Reserve(folder / ".reserve")
         with place.explained(file):
@@ -53,7 +54,7 @@ class SqliteBuffer:
         self._trimmer = Trimmer(self._log.database, self._reserve)
         self._pumps: dict[str, PumpFile] = {}
         self._closed = False
-        with self._log.database.read():  # it is there, and is one
+        with self._log.database.read(timeout):  # it is there, and is one
             pass
 
     def _absent(self) -> None:
@@ -66,7 +67,7 @@ class SqliteBuffer:
     @contextlib.contextmanager
     def _files(self) -> Iterator[None]:
         """Hold the lock of whoever creates or removes files, or trims."""
-        lock = FileLock.take(self._lock_file, patience=PATIENCE)
+        lock = FileLock.take(self._lock_file, patience=self._timeout)
         try:
             self._reserve.ease()
             yield
