@@ -13,6 +13,7 @@ the lists now, and whether something was moved since the last time. Of all impor
 others are `standby`, and take over within seconds of its death.
 """
 
+import faulthandler
 import os
 import queue
 import signal
@@ -213,6 +214,7 @@ def main() -> int:
     """Do the job that stands on stdin."""
     pipes = Pipes()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable()
     die_with_parent()
     try:
         job = pipes.job()
