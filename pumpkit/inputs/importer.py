@@ -30,7 +30,7 @@ from pumpkit.buffers.redis.link import Link
 from pumpkit.buffers.redis.lists import go_pump_lock
 from pumpkit.config.snapshot import restore_input
 from pumpkit.errors import BufferBusy, BufferError, BufferUnavailable, ConfigError, Fenced
-from pumpkit.inputs.redis_list import NOTHING, Drain
+from pumpkit.inputs.redis_list import NOTHING, Drain, beside
 from pumpkit.inputs.routes import Routes
 from pumpkit.pipes import CRASHED, MISCONFIGURED, NOT_YET, STOPPED, Pipes, die_with_parent
 
@@ -162,7 +162,8 @@ class Importer:
         counts["moved"] = self._records != self._told_records
         self._told_records = self._records
         with suppress(BufferError):  # whoever moves the lists will say so
-            counts["waiting"] = sum(self._link.command("LLEN", key, timeout=1.0) for key, _ in self.config.lists())
+            keys = [key for list_, _ in self.config.lists() for key in (list_, beside(list_, "in-flight"))]
+            counts["waiting"] = sum(self._link.command("LLEN", key, timeout=1.0) for key in keys)
         self.pipes.send("counts", **counts)
 
     def _look_for_others(self) -> None:

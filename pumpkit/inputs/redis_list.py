@@ -75,7 +75,17 @@ class _Batch(NamedTuple):
 class Within:
     """A list beside the log."""
 
-    def __init__(self, link: Link, key: str, buffer: RedisBuffer, lease: Lease, framer: ItemFramer, most: int) -> None:
+    def __init__(
+        self,
+        link: Link,
+        key: str,
+        buffer: RedisBuffer,
+        lease: Lease,
+        framer: ItemFramer,
+        most: int,
+        left: "Across | None" = None,
+    ) -> None:
+        """`left` finishes what an importer whose log was elsewhere has left in flight."""
         self.key = key
         self.disturbed = 0
         self._link = link
@@ -83,11 +93,15 @@ class Within:
         self._lease = lease
         self._framer = framer
         self._most = most
+        self._left = left
         self._producer, self._next = new_producer(), 0
         self._batch: _Batch | None = None
 
     def step(self) -> Moved:
         """See `Drain.step`."""
+        if self._left is not None:
+            moved, self._left = self._left.step(), None
+            return moved
         self._lease.check()
         batch = self._batch = self._batch or self._read()
         if batch is None:
@@ -129,7 +143,7 @@ class Across:
         self._lease = lease
         self._framer = framer
         self._most = most
-        self._fresh = True
+        self._last = "", 0  # producer and sequence that come next, as this process knows them
         self._batch: _Batch | None = None
 
     def step(self) -> Moved:
@@ -147,12 +161,11 @@ class Across:
     def _take(self) -> _Batch | None:
         bounds: list[Argument] = [self._most, BATCH_BYTES, KEEP]
         holding: list[Argument] = [self._lease.name, self._lease.token]
-        naming: list[Argument] = [new_producer().hex(), int(self._fresh), _IDLE]
+        naming: list[Argument] = [new_producer().hex(), *self._last, _IDLE]
         answer = self._link.call("list_read", [self.key, *self._keys], bounds + holding + naming)
         items = _items(answer, self._link, self.key)
         if not items.blobs:
             return None
-        self._fresh = False
         producer, first = bytes.fromhex(answer[3].decode()), int(answer[4])
         frame = self._framer.frame(items, producer, first)
         return _Batch(items, sum(map(len, items.blobs)), producer, first, frame)
@@ -162,6 +175,7 @@ class Across:
         numbers: list[Argument] = [batch.producer.hex(), batch.first, batch.first + batch.frame.total]
         if self._link.call("list_done", self._keys, holding + numbers) == b"fenced":
             raise Fenced(f"{self._link.place.shown}: somebody else moves {self.key} now")
+        self._last = batch.producer.hex(), batch.first + batch.frame.total
 
 
 def beside(key: str, what: str) -> str:

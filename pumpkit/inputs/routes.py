@@ -52,7 +52,12 @@ class Routes:
         part = self._beside(key)
         if part is not None:
             lease = self._hold(Keys.of(part.place.name).locks, part.leases)
-            return Within(self._link, key, part, lease, framer, config.batch)
+            left = self._across(key, framer) if self._link.command("EXISTS", beside(key, "in-flight")) else None
+            return Within(self._link, key, part, lease, framer, config.batch, left)
+        return self._across(key, framer)
+
+    def _across(self, key: str, framer: ItemFramer) -> Across:
+        config = self._config
         locks = beside(key if self._in_cluster else config.lists()[0][0], "locks")
         if self._in_cluster and key_slot(key.encode()) != key_slot(locks.encode()):
             raise BufferConfigError(
@@ -76,7 +81,7 @@ class Routes:
         if locks not in self._held:
             if leases is None:
                 leases = self._leases[locks] = Leases(self._link, locks)
-            self._held[locks] = leases.take(f"input:{self._config.name}")
+            self._held[locks] = leases.take(f"input:{self._config.lists()[0][0]}")  # whatever it is called here
         return self._held[locks]
 
 

@@ -191,3 +191,32 @@ def test_others_are_warned_of(world: World) -> None:
     lock, ttl = importer.errors
     assert "an iam-pump holds its lock in redis://127.0.0.1" in lock
     assert f"Redis deletes the list {KEY} in " in ttl
+
+
+def test_what_is_in_flight_is_finished_by_an_importer_whose_log_is_beside(world: World) -> None:
+    """Whoever moves his log into the Redis of the list gets the batch too that was on its way into the old log."""
+    old = world.log("across")
+    old.buffer.set_max_bytes(300)
+    world.client.rpush(KEY, *items(0, 120))
+    importer = world.importer(old).wait_for("waiting")
+    assert importer.counts["waiting"] + old.buffer.stats().stored == 120
+    importer.stop()
+    assert world.client.llen(IN_FLIGHT) == 50
+    new = world.log("within")
+    importer = world.importer(new).wait_for("running")
+    until(lambda: importer.counts.get("waiting") == 0)
+    importer.stop()
+    old.read()
+    new.read()
+    assert sorted(old.numbers + new.numbers) == list(range(120))
+    assert not world.client.exists(IN_FLIGHT)
+
+
+@BOTH
+def test_two_names_for_one_list(world: World, where: str) -> None:
+    """Inputs of two runners that mean the same list take turns, whatever they are called."""
+    log = world.log(where)
+    other = log if where == "within" else world.log(where)
+    world.client.rpush(KEY, *items(0, 10))
+    world.importer(log).wait_for("running")
+    world.importer(other, name="the-same").wait_for("standby")

@@ -245,22 +245,30 @@ def test_a_file_is_created_anew(world: World) -> None:
     assert other.buffer.stats().lost == 100
 
 
-def test_a_redis_that_forgets_swallows_nothing(world: World, new_redis) -> None:
-    """Restarted with an older state of list and numbers: what is pushed then is stored, whatever numbers are taken."""
+@pytest.mark.parametrize("rights", ["+@all", "+@all -info"])
+def test_a_redis_that_forgets_swallows_nothing(world: World, new_redis, rights: str) -> None:
+    """Restarted with an older state of list and numbers: what is pushed then is stored, whatever numbers are taken.
+
+    Nor does that need a right to ask the server who it is.
+    """
     world.server = server = new_redis()
     world.url = server.url
     world.client.close()
     world.client = client = server.client()
     log = world.log("across")
+    client.execute_command("ACL", "SETUSER", "default", *rights.split())
     importer = world.importer(log).wait_for("running")
     client.rpush(KEY, *items(0, 100))
     until(lambda: importer.counts.get("records") == 100 and not client.exists(KEY))
+    client.execute_command("ACL", "SETUSER", "default", "+@all")
     client.save()
+    client.execute_command("ACL", "SETUSER", "default", *rights.split())
     client.rpush(KEY, *items(100, 100))
     until(lambda: importer.counts.get("records") == 200)
     server.kill()
     importer.wait_for("waiting")
     server.start()
+    client.execute_command("ACL", "SETUSER", "default", *rights.split())
     client.rpush(KEY, *items(200, 100))
     until(lambda: importer.counts.get("records") == 300)
     importer.stop()

@@ -1,8 +1,8 @@
 -- Return the beginning of a list: so many items within so many bytes, at least one. With more keys, also take these
 -- items off it, into a list of their own where they wait under a number until `list_done`; what waits there comes first.
 -- KEYS: list [, in flight, state, locks]
--- ARGV: items, bytes, how much of one item is returned [, lease that allows it, its token, a new producer, 1 to use it,
---       microseconds after which it is used anyway]
+-- ARGV: items, bytes, how much of one item is returned [, lease that allows it, its token, a new producer, the producer
+--       and the sequence that the caller expects, microseconds after which the new producer is used anyway]
 -- Returns a state, the items, the whole length of one of which only the beginning is returned (else 0), and their
 -- producer and the sequence of the first one.
 local list, flight, state, locks = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -48,20 +48,19 @@ else
   read(list)
 end
 if flight and #items > 0 then
-  local known = redis.call('HMGET', state, 'producer', 'first', 'run', 'at')
+  local known = redis.call('HMGET', state, 'producer', 'first', 'at')
   producer, first = known[1], known[2]
   if waiting > 0 and not (producer and first) then -- somebody removed it
     producer, first = ARGV[6], '0'
-    redis.call('HSET', state, 'producer', producer, 'first', first, 'run', '', 'at', text(time))
+    redis.call('HSET', state, 'producer', producer, 'first', first, 'at', text(time))
   elseif waiting == 0 then
-    -- A server that was started anew may have forgotten what it said last, and so which numbers are taken.
-    local info = redis.pcall('INFO', 'server')
-    local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
-    if not producer or ARGV[7] == '1' or run ~= known[3] or time - known[4] > tonumber(ARGV[8]) then
+    -- A server that was started anew may have forgotten what it said last, and so which numbers are taken: only what
+    -- the caller itself has seen is good.
+    if producer ~= ARGV[7] or first ~= ARGV[8] or time - known[3] > tonumber(ARGV[9]) then
       producer, first = ARGV[6], '0'
     end
     begin_to_write(state)
-    redis.call('HSET', state, 'producer', producer, 'first', first, 'run', run, 'at', text(time))
+    redis.call('HSET', state, 'producer', producer, 'first', first, 'at', text(time))
     -- A move: it goes on even if no memory is left.
     for i = 1, #items, 64 do
       redis.call('RPUSH', flight, unpack(items, i, math.min(i + 63, #items)))
