@@ -139,16 +139,16 @@ def test_what_is_not_honoured_is_named():
     """With file, line and key path, in the order of the file."""
     assert notes(legacy(EVERY_KEY)) == [
         "iam-pump.yaml:14: redis.optimisation-max-idle: is not needed, for every process has a few connections at most;"
-        " remove it",
+        " it may go",
         "iam-pump.yaml:15: redis.optimisation-max-active: is not needed, for every process has a few connections at"
-        " most; remove it",
+        " most; it may go",
         "iam-pump.yaml:21: pumps.csv: columns and files of CSV have other names than those of the original: a column is"
         " named after its field (username, api_id), and files are named after the pump and the hour",
-        "iam-pump.yaml:46: log.name: is not honoured: messages have one style; remove it",
-        "iam-pump.yaml:47: log.development: is not honoured: messages have one style; remove it",
-        "iam-pump.yaml:50: log.enable-color: is not honoured: messages have one style; remove it",
+        "iam-pump.yaml:46: log.name: is not honoured: messages have one style; it may go",
+        "iam-pump.yaml:47: log.development: is not honoured: messages have one style; it may go",
+        "iam-pump.yaml:50: log.enable-color: is not honoured: messages have one style; it may go",
         "iam-pump.yaml:53: log.output-paths: is not honoured: messages go to stderr, where a service manager keeps"
-        " them; remove it",
+        " them; it may go",
     ]
 
 
@@ -217,7 +217,7 @@ def test_where_redis_is(redis, location, options):
             "1: health-check-path: is served anyway; the check of every pump is at healthz besides",
         ),
         ("purge-dely: 3\n", "1: purge-dely: unknown key, ignored as by the original; did you mean purge-delay?"),
-        ("colour: red\n", "1: colour: unknown key, ignored as by the original; remove it"),
+        ("colour: red\n", "1: colour: unknown key, ignored as by the original; it may go"),
     ],
 )
 def test_notes(text, said):
@@ -234,7 +234,7 @@ def test_notes_on_redis():
         "iam-pump.yaml:2: redis.addrs: names several servers that are no cluster; the first one is used"
     ]
     assert notes(legacy(f"redis:\n  database: 1\n  enable-cluster: true\n{PUMPS}")) == [
-        "iam-pump.yaml:2: redis.database: is ignored, for a cluster has the database 0 only; remove it"
+        "iam-pump.yaml:2: redis.database: is ignored, for a cluster has the database 0 only; it may go"
     ]
 
 

@@ -173,24 +173,24 @@ def test_what_is_not_honoured_is_named():
     """With file, line and key path, in the order of the file."""
     assert notes(legacy(EVERY_KEY)) == [
         "pump.conf:15: analytics_storage_config.optimisation_max_idle: is not needed, for every process has a few"
-        " connections at most; remove it",
+        " connections at most; it may go",
         "pump.conf:27: analytics_storage_config.ssl_max_version: is not honoured: TLS 1.2 and later are spoken; the"
         " server decides",
         "pump.conf:34: purge_chunk: is not needed: lists are always moved in small parts, until they are empty;"
-        " remove it",
-        "pump.conf:35: storage_expiration_time: is not honoured: no record expires before it is delivered; remove it",
+        " it may go",
+        "pump.conf:35: storage_expiration_time: is not honoured: no record expires before it is delivered; it may go",
         "pump.conf:39: pumps.CSV: columns and files of CSV have other names than those of the original: a column is"
         " named after its field (username, api_id), and files are named after the pump and the hour",
-        "pump.conf:56: pumps.CSV.meta.meta_env_prefix: is ignored: no variables are read; remove it",
+        "pump.conf:56: pumps.CSV.meta.meta_env_prefix: is ignored: no variables are read; it may go",
         f"pump.conf:72: dont_purge_uptime_data: {UPTIME}",
         "pump.conf:73: statsd_connection_string: is not honoured: the health endpoint serves metrics for Prometheus at"
-        " /metrics; remove it",
+        " /metrics; it may go",
         "pump.conf:74: statsd_prefix: is not honoured: the health endpoint serves metrics for Prometheus at /metrics;"
-        " remove it",
+        " it may go",
         "pump.conf:75: omit_detailed_recording: is honoured here: every pump gets records without raw_request and"
         " raw_response, though the original sends them on all the same",
-        "pump.conf:77: omit_config_file: is ignored, for it would be read from the environment; remove it",
-        "pump.conf:78: enable_http_profiler: is not honoured: there is no profiler of Go here; remove it",
+        "pump.conf:77: omit_config_file: is ignored, for it would be read from the environment; it may go",
+        "pump.conf:78: enable_http_profiler: is not honoured: there is no profiler of Go here; it may go",
         "pump.conf:79: raw_request_decoded: does nothing in the original either; set it in a pump",
         "pump.conf:80: raw_response_decoded: does nothing in the original either; set it in a pump",
     ]

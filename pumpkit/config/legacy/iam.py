@@ -28,8 +28,8 @@ FILTERS = [
     OldKey("skip_usernames", "`filters.exclude.username`", pumps.ids),
 ]
 
-_STDERR = "is not honoured: messages go to stderr, where a service manager keeps them; remove it"
-_STYLE = "is not honoured: messages have one style; remove it"
+_STDERR = "is not honoured: messages go to stderr, where a service manager keeps them; it may go"
+_STYLE = "is not honoured: messages have one style; it may go"
 
 LOG_KEYS = [
     OldKey(

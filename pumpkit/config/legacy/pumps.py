@@ -83,7 +83,7 @@ def _put_meta(translation: Translation, pump: str, meta: Item) -> None:
     values = dict(meta.kept)
     if "meta_env_prefix" in values:
         del values["meta_env_prefix"]
-        translation.note(join(meta.path, "meta_env_prefix"), "is ignored: no variables are read; remove it")
+        translation.note(join(meta.path, "meta_env_prefix"), "is ignored: no variables are read; it may go")
     translation.put(("pumps", pump, "meta"), values, meta.path)
 
 

@@ -11,7 +11,7 @@ from pumpkit.config import scalars
 from pumpkit.config.interpolate import Filled
 from pumpkit.config.legacy.translation import Item, OldKey, Translation, count, port, text, texts
 
-_POOL = "is not needed, for every process has a few connections at most; remove it"
+_POOL = "is not needed, for every process has a few connections at most; it may go"
 
 #: The keys that both originals have, with the spelling of iam-pump.
 KEYS = [
@@ -175,6 +175,6 @@ class _Server:
         if number is None or not number.value:
             return Part()
         if self.mode == "cluster":
-            self.translation.note(number.path, "is ignored, for a cluster has the database 0 only; remove it")
+            self.translation.note(number.path, "is ignored, for a cluster has the database 0 only; it may go")
             return Part()
         return Part() + "/" + _quoted(number.kept)

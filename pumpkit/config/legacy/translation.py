@@ -129,7 +129,7 @@ def _plain(name: str) -> str:
 
 def _unknown(name: str, known: dict[str, str]) -> str:
     near = difflib.get_close_matches(name, known, 1)
-    return "unknown key, ignored as by the original; " + (f"did you mean {known[near[0]]}?" if near else "remove it")
+    return "unknown key, ignored as by the original; " + (f"did you mean {known[near[0]]}?" if near else "it may go")
 
 
 def text(value: Any) -> str:

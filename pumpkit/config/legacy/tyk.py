@@ -16,7 +16,7 @@ _UPTIME = (
     "uptime records are not moved: the list host-checker:tyk-uptime-analytics grows if the gateway's uptime tests are"
     " on; switch them off, or leave it to a Tyk Pump that has this list only"
 )
-_STATSD = "is not honoured: the health endpoint serves metrics for Prometheus at /metrics; remove it"
+_STATSD = "is not honoured: the health endpoint serves metrics for Prometheus at /metrics; it may go"
 _DECODE = "does nothing in the original either; set it in a pump"
 _TLS_VERSION = "is not honoured: TLS 1.2 and later are spoken; the server decides"
 
@@ -29,14 +29,14 @@ KEYS = [
         "not needed: lists are always moved in small parts",
         count,
         (0,),
-        "is not needed: lists are always moved in small parts, until they are empty; remove it",
+        "is not needed: lists are always moved in small parts, until they are empty; it may go",
     ),
     OldKey(
         "storage_expiration_time",
         "not honoured: nothing expires",
         count,
         (0,),
-        "is not honoured: no record expires before it is delivered; remove it",
+        "is not honoured: no record expires before it is delivered; it may go",
     ),
     OldKey("dont_purge_uptime_data", "uptime records are not moved", scalars.boolean, (True,), _UPTIME),
     OldKey("uptime_pump_config", "uptime records are not moved", mapping, ({},)),
@@ -67,14 +67,14 @@ KEYS = [
         "nothing, as in the original",
         scalars.boolean,
         (False,),
-        "is ignored, for it would be read from the environment; remove it",
+        "is ignored, for it would be read from the environment; it may go",
     ),
     OldKey(
         "enable_http_profiler",
         "not honoured",
         scalars.boolean,
         (False,),
-        "is not honoured: there is no profiler of Go here; remove it",
+        "is not honoured: there is no profiler of Go here; it may go",
     ),
     OldKey("raw_request_decoded", "nothing, as in the original", scalars.boolean, (False,), _DECODE),
     OldKey("raw_response_decoded", "nothing, as in the original", scalars.boolean, (False,), _DECODE),
