@@ -1,6 +1,7 @@
 # Each target sets up what it needs and can be repeated. `make` alone lists them.
 #
 #   make test ARGS='-k frames'                         arguments for pytest
+#   make test JOBS=4                                   so many tests at a time
 #   make test PYTHON=python3.13 VENV=.venv-3.13        another Python, beside the first
 
 SHELL := bash
@@ -12,8 +13,10 @@ SHELL := bash
 PYTHON ?=
 VENV ?= .venv
 ARGS ?=
+JOBS ?= 2
 
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/pytest --numprocesses=$(JOBS) --dist=worksteal
 SINKS := $(patsubst %/pyproject.toml,%,$(wildcard pumpkit_*/pyproject.toml))
 EXAMPLE := docs/example-sink
 
@@ -27,11 +30,11 @@ demo: $(VENV)/.runtime ## watch records go from a program into CSV files
 
 .PHONY: test
 test: $(VENV)/.dev system-tools ## test the whole behaviour on one Python (kill points sampled)
-	$(BIN)/pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 .PHONY: test-full
 test-full: $(VENV)/.dev system-tools ## test every kill point, then again on every other supported Python found
-	$(BIN)/pytest --full $(ARGS)
+	$(PYTEST) --full $(ARGS)
 	tools/test-other-pythons $(BIN)/python
 
 .PHONY: lint

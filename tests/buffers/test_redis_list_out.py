@@ -485,7 +485,7 @@ def test_a_reporter_outlives_a_restart(server: RedisServer) -> None:
 MORE = "cursor register trim skip_target set_max_bytes set_wanted drop_cursor rename_cursor dead_letters mark stats"
 
 
-@pytest.mark.parametrize("name", [*MORE.split(), "runner_lock", "runner", "runners", "warnings", "parts"])
+@pytest.mark.parametrize("name", [*MORE.split(), "runner_lock", "runner", "runners", "parts"])
 def test_a_list_is_no_buffer(name: str) -> None:
     """Whatever else a buffer can do is refused, with what to do instead; nothing is connected for that."""
     with closing(open_buffer("redis-list://127.0.0.1:1?dialect=iam")) as opened:
