@@ -170,6 +170,7 @@ class Flow:
 
     def found(self) -> Found:
         """Wait until everything is confirmed and delivered; return what became of it."""
+        self.record(1)  # whose answer says what the buffer has forgotten a moment ago, if anything
         self.flush()
         self.wait_for_pump()
         self.stop()
