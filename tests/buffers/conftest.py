@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import missing
 
 sys.path.insert(0, str(Path(__file__).parent))
-pytest.register_assert_rewrite("making", "contract", "machine")
+pytest.register_assert_rewrite("making", "contract", "machine", "meddling")
 
 
 @pytest.fixture

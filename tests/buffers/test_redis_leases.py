@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from making import PLENTY, Producer, append_each, deliver, drain, letter, other
+from meddling import everything, give_lease
 
 from pumpkit.buffers import open_buffer
 from pumpkit.buffers.base import Counts, Part
@@ -88,8 +89,13 @@ def held_by(server: RedisServer, name: str) -> tuple[str, int, dict[str, str]]:
 def hand_to_somebody(server: RedisServer, name: str) -> None:
     """Let somebody on another machine have a lease."""
     with server.client() as client:
-        holder = json.dumps({"pid": "1", "host": "elsewhere", "life": "another-machine/1"})
-        client.hset(LOCKS, name, f"beef|{(time.time_ns() // 1_000) + 3_600_000_000}|{holder}")
+        give_lease(client, LOCKS, name)
+
+
+def state(server: RedisServer) -> dict[bytes, bytes]:
+    """Return all that the server has."""
+    with server.client() as client:
+        return everything(client)
 
 
 # How one is taken, kept and given back ----------------------------------------------------------------------------
@@ -351,31 +357,14 @@ def test_a_cursor_that_woke_up_too_late(
     name = cursor._lease.name
     hand_to_somebody(redis_server, name)
     cursor._lease.renewed -= module.TTL
-    before = _everything(redis_server)
+    before = state(redis_server)
     if write == "claim" and share is None:
         assert cursor._claim() == 0, "there is nobody to claim from"
     else:
         with pytest.raises(Fenced):
             WRITES[write](cursor, one)
     cursor.close()
-    assert _everything(redis_server) == before
-
-
-def _everything(server: RedisServer) -> dict[bytes, bytes]:
-    """Return all that the server has, idle times of consumers aside."""
-    with server.client() as client:
-        state = {}
-        for key in client.keys("*"):
-            if client.type(key) == b"stream":
-                groups = client.xinfo_groups(key)
-                pending = [client.xpending_range(key, group["name"], "-", "+", 1_000) for group in groups]
-                owners = [[(entry["message_id"], entry["consumer"]) for entry in group] for group in pending]
-                state[key] = repr((client.xrange(key), groups, owners)).encode()
-            elif client.type(key) == b"hash":
-                state[key] = repr(sorted(client.hgetall(key).items())).encode()
-            else:
-                state[key] = client.dump(key)
-        return state
+    assert state(redis_server) == before
 
 
 def test_drop_and_rename_by_a_person_who_fell_asleep(redis_server: RedisServer, buffer: RedisBuffer) -> None:
@@ -384,12 +373,12 @@ def test_drop_and_rename_by_a_person_who_fell_asleep(redis_server: RedisServer, 
     keys = buffer._keys
     lease = buffer.leases.take("pump:audit")
     hand_to_somebody(redis_server, "pump:audit")
-    before = _everything(redis_server)
+    before = state(redis_server)
     mine, theirs = keys.of_pump("audit"), keys.of_pump("trail")
     words = ["audit", lease.name, lease.token]
     assert buffer._link.call("drop", [keys.log, keys.pumps, keys.locks, *mine], words) == 0
     assert buffer._link.call("rename", [keys.log, keys.pumps, keys.locks, *mine, *theirs], [*words, "trail"]) == -1
-    assert _everything(redis_server) == before
+    assert state(redis_server) == before
 
 
 #: Scripts that change something and ask for no lease: whoever runs them changes nothing that a lease protects.

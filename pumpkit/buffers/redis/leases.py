@@ -158,13 +158,20 @@ class Leases:
         for lease, answer in zip(leases, answers, strict=True):
             if answer == 1:
                 lease.renewed = began
-            elif not lease.lost and self._mine.get(lease.name) is lease:
-                if answer < 0 and lease.lasting and self._ask_for(lease.name, lease.token, lease.holder)[0] == b"ok":
+            elif not lease.lost:
+                is_mine = self._mine.get(lease.name) is lease  # else it was given back meanwhile, or taken again
+                if answer < 0 and is_mine and lease.lasting and self._take_again(lease):
                     lease.renewed = began
-                    log.warning("the lease %s was lost with the memory of the server; took it again", lease.name)
-                else:
-                    lease.lost = True
+                    continue
+                lease.lost = True
+                if is_mine:
                     log.warning("the lease %s was taken over, or lost with the memory of the server", lease.name)
+
+    def _take_again(self, lease: Lease) -> bool:
+        if self._ask_for(lease.name, lease.token, lease.holder)[0] != b"ok":
+            return False
+        log.warning("the lease %s was lost with the memory of the server; took it again", lease.name)
+        return True
 
     def say(self, lease: Lease, holder: Mapping[str, str], token: str | None = None) -> None:
         """Replace what is said of a lease's holder; with an empty token the lease is given back."""

@@ -101,6 +101,23 @@ local function records(pairs_)
   return tonumber(count and string.match(count, '^%d+$') or '0')
 end
 
+-- Return how many records and bytes the log was given before its first entry from an id on. What somebody else has put
+-- there does not tell; if there is too much of that, nothing is returned.
+local function given_before(log, meta, from)
+  for _ = 1, 100 do
+    local entry = redis.call('XRANGE', log, from, '+', 'COUNT', 1)[1]
+    if not entry then
+      return number(meta, 'stored'), number(meta, 'bytes')
+    end
+    local before, size = field(entry[2], 's'), field(entry[2], 'b')
+    if before and size then
+      return tonumber(before), tonumber(size)
+    end
+    from = '(' .. entry[1]
+  end
+  return nil
+end
+
 -- Return how many records, of all that the log was ever given, a pump has accounted for.
 local function accounted(pump)
   local sum = number(pump, 'began')

@@ -29,8 +29,7 @@ if not groups(log)[ARGV[1]] then
   redis.call('XGROUP', 'CREATE', log, ARGV[1], floor == 0 and '0' or text(floor) .. '-0')
   redis.call('HSET', pump, 'position', text(floor), 'again', text(number(meta, 'last')))
   -- Of several cursors, some may have passed entries behind it. These are handed out again, and counted again.
-  local next_ = redis.call('XRANGE', log, floor == 0 and '-' or '(' .. text(floor) .. '-0', '+', 'COUNT', 1)[1]
-  local before = next_ and field(next_[2], 's') or number(meta, 'stored')
+  local before = given_before(log, meta, floor == 0 and '-' or '(' .. text(floor) .. '-0') or number(meta, 'stored')
   redis.call('HINCRBY', pump, 'began', text(math.min(0, before - accounted(pump))))
 end
 local suspect = math.min(number(pump, 'suspect'), number(meta, 'last'))

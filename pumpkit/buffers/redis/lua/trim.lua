@@ -45,12 +45,10 @@ if last then
   redis.call('XTRIM', log, 'MINID', '=', text(us) .. '-' .. text(seq + 1))
 end
 -- What is gone is told by the entry that is first now: somebody else may have removed some as well.
-local first = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
-local records, size, to = number(meta, 'stored'), number(meta, 'bytes'), number(meta, 'last')
-if first then
-  records, size, to = field(first[2], 's'), field(first[2], 'b'), last and position(last) or position(first[1]) - 1
-end
-if records and size and number(meta, 'trimmed') < tonumber(records) then
-  redis.call('HSET', meta, 'trimmed', text(records), 'trimmed_bytes', text(size), 'trimmed_to', text(to))
+local before, size = given_before(log, meta, '-')
+if before and (last or number(meta, 'trimmed') < before) then
+  local first = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
+  local to = last and position(last) or first and position(first[1]) - 1 or number(meta, 'last')
+  redis.call('HSET', meta, 'trimmed', text(before), 'trimmed_bytes', text(size), 'trimmed_to', text(to))
 end
 return entries
