@@ -93,6 +93,17 @@ def test_synced_where_it_cannot_be(new_redis, new_flow, redis_kind) -> None:
     assert advice in (flow.reporter.stats().trouble or "")
 
 
+def test_synced_follows_the_server(new_redis, monkeypatch) -> None:
+    """A server that is told at run time not to sync each write any more does not confirm as synced any more."""
+    monkeypatch.setattr("pumpkit.buffers.redis.confirm._BELIEF", 0.0)
+    server, producer = new_redis("--appendonly", "yes", "--appendfsync", "always"), Producer()
+    with contextlib.closing(open_buffer(server.url)) as buffer, server.client() as client:
+        assert buffer.append([producer.frame()], confirm="synced") is None
+        client.config_set("appendfsync", "everysec")
+        with pytest.raises(BufferConfigError, match="appendfsync always"):
+            buffer.append([producer.frame()], confirm="synced")
+
+
 def test_kill_without_persistence(new_redis, new_flow) -> None:
     """What the window holds comes back into the empty log, though nobody records any more, and pumps go on."""
     server = new_redis(*FORGETS)

@@ -1,5 +1,6 @@
 """How sure it is that what a script wrote stays: waiting for the server's disk, or for its replicas."""
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -15,13 +16,17 @@ _MARGIN = 0.15
 #: The shortest patience that leaves time to wait.
 _SHORTEST = 0.25
 
+#: Seconds for which it is believed that the server syncs each write: that can be changed while it runs.
+_BELIEF = 5.0
+
 
 class Confirmation:
     """Runs scripts that write, and whose repetition is harmless, until what they wrote is confirmed."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._aof_always: bool | None = None
+        self._aof_always = False
+        self._asked_at = -_BELIEF
 
     def call(
         self, name: str, keys: Sequence[str], arguments: Iterable[Argument], confirm: Confirm, timeout: float
@@ -54,7 +59,8 @@ class Confirmation:
 
     def _syncs_always(self) -> bool:
         """Whether the server syncs each write before it answers, so that nothing has to be waited for."""
-        if self._aof_always is None:
+        if time.monotonic() - self._asked_at >= _BELIEF:
+            self._asked_at = time.monotonic()
             try:
                 said = self._link.command("CONFIG", "GET", "append*")
             except BufferConfigError:  # not allowed to ask
