@@ -12,6 +12,7 @@ local began, at, from = number(meta, 'trimmed'), number(meta, 'trimmed_to'), '0'
 if ARGV[2] == 'newest' then
   began, at, from = number(meta, 'stored'), number(meta, 'last'), '$'
 end
+begin_to_write(pump)
 redis.call('XGROUP', 'DESTROY', log, ARGV[1]) -- of nobody
 redis.call('XGROUP', 'CREATE', log, ARGV[1], from)
 redis.call('HSET', pump, 'id', id, 'began', text(began), 'position', text(at), 'floor', text(at), 'wanted', 'run')

@@ -8,6 +8,7 @@ end
 if redis.call('SISMEMBER', KEYS[2], new) == 1 then
   return 0
 end
+begin_to_write(KEYS[4])
 local group = groups(log)[name]
 if group then
   redis.pcall('XGROUP', 'DESTROY', log, new)
