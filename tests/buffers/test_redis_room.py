@@ -12,7 +12,7 @@ from pumpkit.buffers.redis import cursor as cursors
 from pumpkit.buffers.redis import letters
 from pumpkit.buffers.redis import log as logs
 from pumpkit.buffers.redis.buffer import RedisBuffer
-from pumpkit.errors import BufferFull
+from pumpkit.errors import BufferConfigError, BufferFull
 from tests.servers.redis import RedisServer
 
 LOG = "{pumpkit}:log"
@@ -292,6 +292,77 @@ def test_what_others_put_into_the_stream(buffer: RedisBuffer, client: "redis.Red
         pass
     stats = buffer.stats()
     assert (stats.frames, stats.size_bytes) == (0, 0)
+    cursor.close()
+
+
+def test_what_is_known_of_the_log_is_removed(buffer: RedisBuffer, client: "redis.Redis") -> None:
+    """Frames outlive what is known of the log: every pump begins again at the oldest, and producers go on."""
+    producer = Producer()
+    frames = producer.frames(6)
+    append_each(buffer, frames)
+    cursor = buffer.cursor("audit")
+    deliver(cursor, cursor.fetch(6, PLENTY))
+    assert buffer.trim() == 2
+    before = buffer.stats()
+    client.delete("{pumpkit}:meta")
+    after = buffer.stats()
+    assert after.buffer_id != before.buffer_id
+    assert (after.frames, after.stored, after.size_bytes) == (before.frames, before.stored, before.size_bytes)
+    assert buffer.append([frames[5]]) is None, "it is still known"
+    frames += producer.frames(2)
+    assert buffer.append(frames[6:]) is None
+    assert balance(buffer, "audit").lag == 18
+    assert buffer.trim() == 0
+    assert drain(cursor) == frames[2:]
+    assert cursor.was_reset
+    assert balance(buffer, "audit").lag == 0
+    assert buffer.trim() == 6
+    cursor.close()
+
+
+@pytest.mark.parametrize("fields", [None, {"f": "theirs", "n": "1"}], ids=["a list", "a stream"])
+def test_keys_of_another_program(redis_server: RedisServer, client: "redis.Redis", fields: dict[str, str]) -> None:
+    """What another program keeps under the name of a log is not touched."""
+    if fields:
+        client.xadd(LOG, fields)  # type: ignore[arg-type]
+    else:
+        client.rpush(LOG, "theirs")
+    before = client.dump(LOG)
+    with pytest.raises(BufferConfigError, match="another program uses keys of this name"):
+        open_buffer(redis_server.url)
+    assert client.dump(LOG) == before
+    assert client.keys() == [LOG.encode()]
+
+
+def test_set_of_pumps_is_removed(buffer: RedisBuffer, client: "redis.Redis") -> None:
+    """A pump holds the log though the set of pumps is lost and others are registered since; its runner heals that."""
+    append_each(buffer, Producer().frames(4))
+    buffer.register("audit")
+    client.delete("{pumpkit}:pumps")
+    cursor = buffer.cursor("trail")
+    assert len(drain(cursor)) == 4
+    cursor.close()
+    assert buffer.trim() == 0
+    buffer.register("audit")
+    assert balance(buffer, "audit").lag == 12
+    buffer.drop_cursor("audit")
+    assert buffer.trim() == 4
+
+
+def test_place_of_a_pump_is_removed(buffer: RedisBuffer, client: "redis.Redis") -> None:
+    """A pump of which nothing is known any more begins again at the oldest frame."""
+    frames = Producer().frames(4)
+    append_each(buffer, frames)
+    cursor = buffer.cursor("audit")
+    deliveries = cursor.fetch(6, PLENTY)
+    client.delete("{pumpkit}:pump:audit")
+    assert buffer.trim() == 0
+    deliver(cursor, deliveries)
+    assert buffer.trim() == 0
+    cursor.close()
+    cursor = buffer.cursor("audit")
+    assert drain(cursor) == frames
+    assert balance(buffer, "audit").lag == 0
     cursor.close()
 
 

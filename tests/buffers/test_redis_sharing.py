@@ -17,6 +17,8 @@ from tests.servers.redis import RedisServer
 
 LOG, LOCKS = "{pumpkit}:log", "{pumpkit}:locks"
 
+pytestmark = pytest.mark.usefixtures("redis_kind")
+
 Opener = Callable[[str | None], RedisCursor]
 
 
@@ -313,17 +315,30 @@ def test_asleep_elsewhere(now: None, redis_server: RedisServer, buffer: RedisBuf
 def test_a_busy_cursor_claims_too(now: None, buffer: RedisBuffer, opened: Opener) -> None:
     """Under steady load there is always a frame that was read ahead; what the dead had is taken over all the same."""
     producer = Producer()
-    append_each(buffer, producer.frames(2))
+    append_each(buffer, producer.frames(6))
     dying, busy = opened("dying"), opened("busy")
     lost = dying.fetch(3, PLENTY)
+    seen = frames_of(busy.fetch(4, PLENTY))
+    deliver(busy, busy.fetch(4, PLENTY))
+    assert busy._hand, "it has read ahead"
     dying.close()
-    seen: list[bytes] = []
     for _ in range(5):
         append_each(buffer, producer.frames(4))
         deliveries = busy.fetch(4, PLENTY)
         deliver(busy, deliveries)
         seen += frames_of(deliveries)
     assert set(frames_of(lost)) <= set(seen)
+
+
+def test_read_ahead_is_not_handed_out(buffer: RedisBuffer, opened: Opener) -> None:
+    """After a clean close nobody is told that a frame may be again which was read and never handed out."""
+    append_each(buffer, Producer().frames(4))
+    cursor = opened(None)
+    deliver(cursor, cursor.fetch(4, PLENTY))
+    assert cursor._hand, "it has read ahead"
+    cursor.close()
+    deliveries = opened(None).fetch(PLENTY, PLENTY)
+    assert [one.redelivered for one in deliveries] == [False] * 3
 
 
 def test_thousands_in_hand(now: None, buffer: RedisBuffer, opened: Opener) -> None:

@@ -9,7 +9,13 @@ end
 -- Return the first entry that has to stay: its two numbers, or nothing if all do.
 local function first_to_stay()
   local known, first, second = groups(log), nil, nil
-  for _, name in ipairs(redis.call('SMEMBERS', KEYS[3])) do
+  local names = redis.call('SMEMBERS', KEYS[3])
+  for name in pairs(known) do -- should somebody have removed that set
+    if redis.call('EXISTS', ARGV[1] .. name) == 1 then
+      names[#names + 1] = name
+    end
+  end
+  for _, name in ipairs(names) do
     local group = known[name]
     if not group or redis.call('HGET', ARGV[1] .. name, 'id') ~= id then
       return nil -- its worker will see to it; until then it holds everything
