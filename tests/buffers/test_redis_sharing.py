@@ -401,6 +401,18 @@ def test_group_destroyed_while_shared(buffer: RedisBuffer, redis_server: RedisSe
     assert drain(opened("one")) == []
 
 
+def test_group_destroyed_after_a_crash(buffer: RedisBuffer, redis_server: RedisServer, opened: Opener) -> None:
+    """What a dead cursor had in hand may be again, also if the group that knew of it is gone."""
+    append_each(buffer, Producer().frames(2))
+    dead = opened("dead")
+    assert dead.fetch(PLENTY, PLENTY)
+    dead.__del__()
+    with redis_server.client() as client:
+        client.xgroup_destroy(LOG, "audit")
+    opened(None).close()
+    assert all(delivery.redelivered for delivery in opened(None).fetch(PLENTY, PLENTY))
+
+
 def test_new_ledger_is_not_written_by_old_hands(buffer: RedisBuffer, redis_server: RedisServer, opened: Opener) -> None:
     """A cursor with frames of a log that is no more may commit them, but not into the ledger of the new one."""
     producer = Producer()

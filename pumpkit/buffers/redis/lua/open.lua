@@ -27,7 +27,8 @@ if not groups(log)[ARGV[1]] then
   -- Destroyed by somebody: begin after what is known to be passed, never at what is newest.
   local floor = number(pump, 'floor')
   redis.call('XGROUP', 'CREATE', log, ARGV[1], floor == 0 and '0' or text(floor) .. '-0')
-  redis.call('HSET', pump, 'position', text(floor), 'again', text(number(meta, 'last')))
+  local last = text(number(meta, 'last'))
+  redis.call('HSET', pump, 'position', text(floor), 'again', last, 'suspect', last)
   -- Of several cursors, some may have passed entries behind it. These are handed out again, and counted again.
   local before = given_before(log, meta, floor == 0 and '-' or '(' .. text(floor) .. '-0') or number(meta, 'stored')
   redis.call('HINCRBY', pump, 'began', text(math.min(0, before - accounted(pump))))
