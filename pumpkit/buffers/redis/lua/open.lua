@@ -14,7 +14,8 @@ if redis.call('EXISTS', pump) == 0 then
   return {'unknown'}
 end
 begin_to_write(pump)
-if redis.call('HGET', pump, 'id') ~= id then
+local is_known = redis.call('HGET', pump, 'id') == id
+if not is_known then
   local at = text(number(meta, 'trimmed_to'))
   redis.call('HSET', pump, 'id', id, 'began', text(number(meta, 'trimmed')), 'position', at, 'floor', at)
   redis.call('HSET', pump, 'delivered', 0, 'filtered', 0, 'dead', 0, 'skipped', 0, 'redelivered', 0, 'suspect', 0)
@@ -24,14 +25,17 @@ if redis.call('HGET', pump, 'id') ~= id then
   redis.pcall('XGROUP', 'DESTROY', log, ARGV[1])
 end
 if not groups(log)[ARGV[1]] then
-  -- Destroyed by somebody: begin after what is known to be passed, never at what is newest.
+  -- Begin after what is known to be passed, never at what is newest.
   local floor = number(pump, 'floor')
   redis.call('XGROUP', 'CREATE', log, ARGV[1], floor == 0 and '0' or text(floor) .. '-0')
-  local last = text(number(meta, 'last'))
-  redis.call('HSET', pump, 'position', text(floor), 'again', last, 'suspect', last)
-  -- Of several cursors, some may have passed entries behind it. These are handed out again, and counted again.
-  local before = given_before(log, meta, floor == 0 and '-' or '(' .. text(floor) .. '-0') or number(meta, 'stored')
-  redis.call('HINCRBY', pump, 'began', text(math.min(0, before - accounted(pump))))
+  if is_known then
+    -- Somebody destroyed it. Nobody knows how far it had got; and of several cursors, some may have passed entries
+    -- behind that place: these are handed out again, and counted again.
+    local last = text(number(meta, 'last'))
+    redis.call('HSET', pump, 'position', text(floor), 'again', last, 'suspect', last)
+    local before = given_before(log, meta, floor == 0 and '-' or '(' .. text(floor) .. '-0') or number(meta, 'stored')
+    redis.call('HINCRBY', pump, 'began', text(math.min(0, before - accounted(pump))))
+  end
 end
 local suspect = math.min(number(pump, 'suspect'), number(meta, 'last'))
 if ARGV[4] == '1' then
