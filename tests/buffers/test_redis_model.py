@@ -361,6 +361,8 @@ class SharingMachine(RuleBasedStateMachine):
         before = everything(self.client)
         with pytest.raises(Fenced):
             self.write(worker, what)
+        if what == "fetch":
+            worker.hand = []
         assert everything(self.client) == before
 
     def write(self, worker: Worker, what: str) -> None:
