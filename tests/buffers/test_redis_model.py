@@ -493,9 +493,9 @@ class SharingMachine(RuleBasedStateMachine):
 
 
 class TestRedisContractModel(ContractMachine.TestCase):  # type: ignore[misc, valid-type]
-    """Some sequences of events."""
+    """Some sequences of events, the same each time; those at length are new ones."""
 
-    settings = settings(max_examples=25, stateful_step_count=40, **ANY_SPEED)
+    settings = settings(max_examples=25, stateful_step_count=40, derandomize=True, **ANY_SPEED)
 
 
 @pytest.mark.slow
@@ -515,9 +515,9 @@ def _nobody_renews(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestSharingModel(SharingMachine.TestCase):  # type: ignore[misc, valid-type]
-    """Some sequences of events."""
+    """Some sequences of events, the same each time; those at length are new ones."""
 
-    settings = settings(max_examples=40, stateful_step_count=40, **ANY_SPEED)
+    settings = settings(max_examples=40, stateful_step_count=40, derandomize=True, **ANY_SPEED)
 
 
 @pytest.mark.slow
