@@ -20,7 +20,8 @@ AT_ONCE = 4
 class PluginReport:
     """An installed plugin as a worker saw it. With an `error`, what is wrong with it, little else is known.
 
-    `settings` are the keys of its meta: dicts of key, type, default, about, required and secret.
+    `settings` are the keys of its meta: dicts of key, type, default, about, required and secret. `duplicates` is never,
+    possible, or depends (on the settings).
     """
 
     name: str

@@ -27,11 +27,12 @@ def describe_plugin(name: str) -> dict[str, Any]:
         return about | {"error": f"plugin {plugin}: annotate what `new` returns, and its settings can be described"}
     hooks = [hook for hook in plugins.HOOKS if hasattr(getattr(sink, hook, None), f"{hookspecs.PROJECT}_impl")]
     settings = [attrs.asdict(setting) for setting in describe(sink)] if attrs.has(sink) else []
+    duplicates = getattr(sink, "duplicates", "never")
     return about | {
         "hooks": hooks,
         "settings": settings,
         "ordered": bool(getattr(sink, "ordered", False)),
-        "duplicates": getattr(sink, "duplicates", "never"),
+        "duplicates": "depends" if isinstance(duplicates, property) else duplicates,
         "doc": (sink.__doc__ or "").partition("\n")[0].strip(),
     }
 

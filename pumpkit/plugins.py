@@ -133,7 +133,7 @@ class Sink:
         self._hook = manager.hook
         #: An ordered sink gets strict order, one worker, and its batches are never taken apart.
         self.ordered: bool = getattr(type(sink), "ordered", False)
-        self.duplicates: Literal["never", "possible"] = getattr(type(sink), "duplicates", "never")
+        self.duplicates: Literal["never", "possible"] = getattr(sink, "duplicates", "never")
 
     @classmethod
     def open(cls, config: PumpConfig, meta: Meta) -> "Sink":
@@ -229,7 +229,12 @@ def _check_sink(sink: object) -> None:
         if callable(function) and not inspect.isroutine(found):
             raise PluginError(f"`{hook}` of {name} is a {type(found).__name__}; it must be a method")
     for attribute, allowed in (("ordered", (True, False)), ("duplicates", ("never", "possible"))):
-        if hasattr(sink, attribute) and getattr(type(sink), attribute, None) not in allowed:
+        if not hasattr(sink, attribute):
+            continue
+        said = getattr(type(sink), attribute, None)
+        if isinstance(said, property) and attribute == "duplicates":  # where it depends on the settings
+            said = getattr(sink, attribute)
+        if said not in allowed:
             kind = "bool" if attribute == "ordered" else "str"
             raise PluginError(
                 f"`{attribute}` of {name} must be one of {allowed} and stand in the class, as ClassVar[{kind}]"

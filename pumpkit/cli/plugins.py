@@ -15,6 +15,12 @@ Examples:
   pumpkit plugins ls --json | jq '.[].name'
 """
 
+_DUPLICATES = {
+    "never": "arrive once",
+    "possible": "may arrive twice",
+    "depends": "may arrive twice with some settings",
+}
+
 
 class PluginName(click.types.StringParamType):
     """The name of a plugin: an installed one, or one that could be."""
@@ -77,9 +83,8 @@ def _lines(report: PluginReport) -> list[str]:
         return [*lines, f"  broken: {report.error}"]
     if report.doc:
         lines.append(f"  {report.doc}")
-    redelivered = "arrive once" if report.duplicates == "never" else "may arrive twice"
     order = ", in strict order" if report.ordered else ""
-    lines += [f"  redelivered records {redelivered}{order}", f"  hooks: {', '.join(report.hooks)}"]
+    lines += [f"  redelivered records {_DUPLICATES[report.duplicates]}{order}", f"  hooks: {', '.join(report.hooks)}"]
     if not report.settings:
         return [*lines, "  no settings"]
     lines.append("  settings, under `meta`:")

@@ -56,7 +56,8 @@ def _describe(cls: type, path: str, above: tuple[type, ...]) -> Iterator[Setting
     for name, key in keys(cls).items():
         below = f"{path}{name}"
         secret = Secret in (key.type, *typing.get_args(key.type))
-        yield Setting(below, type_text(key.type), default_text(key), key.about, key.required, secret)
+        about = f"{key.about} Also called {', '.join(key.aliases)}." if key.aliases else key.about
+        yield Setting(below, type_text(key.type), default_text(key), about, key.required, secret)
         inner, within = inner_class(key.type)
         if inner is not None and inner not in (cls, *above):
             yield from _describe(inner, f"{below}{within}.", (cls, *above))

@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 _NO_KEY = "pumpkit.no-key"
+_ALIASES = "pumpkit.aliases"
 
 
 def key(
@@ -16,14 +17,17 @@ def key(
     factory: Callable[[], Any] | None = None,
     validator: Any = None,
     repr: bool = True,
+    aliases: tuple[str, ...] = (),
 ) -> Any:
     """Declare one key of the file, in pumpkit.yaml or in a plugin's `meta`.
 
     Without `default` and `factory` the key is required. `about` is the sentence that the reference prints;
     `validator` is an attrs validator, whose ValueError is shown at the key; `repr=False` keeps the value out of the
-    object's repr.
+    object's repr; `aliases` are other names that the key goes by, those of another program for one.
+
+    A class may have `gone_keys: ClassVar[dict[str, str]]`: keys that it no longer has, and what to do instead.
     """
-    metadata = {"about": about}
+    metadata = {"about": about, _ALIASES: aliases}
     if factory is not None:
         return attrs.field(factory=factory, metadata=metadata, validator=validator, repr=repr, kw_only=True)
     return attrs.field(default=default, metadata=metadata, validator=validator, repr=repr, kw_only=True)
@@ -56,6 +60,11 @@ class Key:
     def about(self) -> str:
         """The sentence that explains it, empty for an attribute declared without `key`."""
         return str(self.attribute.metadata.get("about", ""))
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """Other names that it goes by."""
+        return tuple(self.attribute.metadata.get(_ALIASES, ()))
 
     def default(self, instance: object = None) -> Any:
         """Return its default; `instance` is for a factory that takes one. Raises LookupError if it is required."""

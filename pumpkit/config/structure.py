@@ -153,13 +153,21 @@ def attrs_hook(cls: type, converter: Converter, advice: str = "") -> Hook:
     `advice` is given for a key unlike any that is known.
     """
     known = keys(cls)
+    gone = {_kebab(name): advice for name, advice in getattr(cls, "gone_keys", {}).items()}
     advice = advice or f"known here are: {', '.join(known) or 'none'}"
 
     def unknown(name: str) -> str:
+        if name in gone:
+            return f"is gone: {gone[name]}"
         near = difflib.get_close_matches(name.lower(), known, 1)
         return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; {advice}"
 
     return lambda values, _: _Maker(cls, known, unknown, converter).make(values)
+
+
+def _kebab(spelling: str) -> str:
+    """Return the name of a key in snake_case; one that has hyphens is a name already."""
+    return spelling if "-" in spelling else spelling.replace("_", "-")
 
 
 class _Maker:
@@ -167,6 +175,7 @@ class _Maker:
 
     def __init__(self, cls: Any, known: dict[str, Key], unknown: Callable[[str], str], converter: Converter) -> None:
         self.cls, self.known, self.unknown, self.converter = cls, known, unknown, converter
+        self.aliases = {_kebab(alias): name for name, key in known.items() for alias in key.aliases}
         self.findings: list[Finding] = []
         self.filled: list[Filled] = []
 
@@ -192,8 +201,8 @@ class _Maker:
         """Return name -> (spelling in the file, value), with findings for unknown and doubled keys."""
         raw: dict[str, tuple[str, Any]] = {}
         for spelling, value in values.items():
-            name = spelling.replace("_", "-") if "-" not in spelling else spelling
-            path = join("", spelling)
+            name, path = _kebab(spelling), join("", spelling)
+            name = self.aliases.get(name, name)
             if name not in self.known:
                 self.findings.append((path, self.unknown(name)))
             elif name in raw:

@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from pumpkit import key
-from pumpkit.config import ConfigInvalid, Meta, Secret, Where
+from pumpkit.config import ConfigInvalid, Meta, Secret, Where, describe
 from pumpkit.config.interpolate import Filled
 
 WHERE = Where("pumpkit.yaml", {"pumps.audit.meta": 10, "pumps.audit.meta.url": 11, "pumps.audit.meta.max-size": 12})
@@ -61,6 +61,28 @@ def test_both_spellings_at_once_are_a_problem():
     assert problems(Sink, {"url": "u", "max-size": 5, "max_size": 5}) == [
         "pumpkit.yaml:10: pumps.audit.meta.max_size: stands here twice, also as max-size; keep one of them"
     ]
+
+
+@attrs.define(eq=False)
+class Renamed:
+    url: str = key(about="Where.", aliases=("mongo_url",))
+    gone_keys: ClassVar[dict[str, str]] = {"document_type": "there are no types any more; take it out"}
+
+
+def test_a_key_may_have_aliases():
+    """A setting goes by its aliases too, in both spellings, but not by two names at once; its line tells of them."""
+    assert into(Renamed, {"mongo_url": "u"}).url == into(Renamed, {"mongo-url": "u"}).url == "u"
+    (problem,) = problems(Renamed, {"url": "u", "mongo_url": "v"})
+    assert problem.endswith("meta.mongo_url: stands here twice, also as url; keep one of them")
+    (problem,) = problems(Renamed, {"mongo_url": 1})
+    assert "pumps.audit.meta.mongo_url: must be" in problem
+    assert [setting.about for setting in describe(Renamed)] == ["Where. Also called mongo_url."]
+
+
+def test_a_key_that_is_gone_says_what_to_do():
+    """A class tells of keys that it no longer has."""
+    (problem,) = problems(Renamed, {"url": "u", "document_type": "x"})
+    assert problem.endswith("meta.document_type: is gone: there are no types any more; take it out")
 
 
 def test_every_problem_is_told_at_once_by_line_and_key_path():

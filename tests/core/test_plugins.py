@@ -422,3 +422,14 @@ def test_a_sink_says_how_it_wants_to_be_treated(site):
     """`ordered` and `duplicates` stand in the class."""
     sink = site.open("ordered: ClassVar[bool] = True\nduplicates: ClassVar[str] = 'possible'\n" + WRITES)
     assert (sink.ordered, sink.duplicates) == (True, "possible")
+
+
+def test_duplicates_may_depend_on_the_settings(site):
+    """`duplicates` may be a property of the class, where what it says of this sink counts."""
+    assert site.open(WRITES + "@property\ndef duplicates(self): return 'possible'").duplicates == "possible"
+
+
+def test_what_a_property_says_of_duplicates_is_looked_at_as_well(site):
+    """`duplicates` has two values, wherever they come from."""
+    with pytest.raises(PluginError, match="must be one of"):
+        site.open(WRITES + "@property\ndef duplicates(self): return 'often'")
