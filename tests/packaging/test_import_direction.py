@@ -25,6 +25,7 @@ LAYERS = [
     ["worker", "inputs"],
     ["runner"],
     ["checking"],
+    ["testing"],
     ["cli"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -1,0 +1,1 @@
+"""Contract: what a plugin is before it has written anything."""

@@ -1,0 +1,1 @@
+"""Environment: servers that restart, forks, threads, and what a probe may do."""

@@ -1,0 +1,1 @@
+"""Packaging: what a sink's distribution says of itself."""

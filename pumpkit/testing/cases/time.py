@@ -1,0 +1,1 @@
+"""Time: deadlines, and what is left behind when they pass."""
