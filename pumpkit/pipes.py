@@ -14,13 +14,15 @@ The end of stdin means that the runner is gone. A worker ends with one of the ex
 """
 
 import ctypes
+import faulthandler
 import json
 import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 #: Exit codes: it was told to stop; plugin code, or a bug, ended it; something is not there yet, so that a fresh worker
 #: tries soon; a person has to change something.
@@ -37,6 +39,34 @@ def die_with_parent() -> None:
     """Be told to stop when the runner dies, whatever has become of the pipe (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def live(work: Callable[[dict[str, Any], "Pipes"], int]) -> NoReturn:
+    """Be a process of the runner: do the job that stands on stdin, by `work`, and end with the exit code it returns.
+
+    Threads and atexit handlers, of a plugin say, keep nothing alive whose work is done.
+    """
+    try:
+        code = _live(work)
+    except BaseException:
+        traceback.print_exc()
+        code = CRASHED
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _live(work: Callable[[dict[str, Any], "Pipes"], int]) -> int:
+    pipes = Pipes()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable()
+    die_with_parent()
+    try:
+        job = pipes.job()
+    except EOFError:
+        return STOPPED
+    if os.getppid() != job["runner"]:  # it died before it could be noticed
+        return STOPPED
+    return work(job, pipes)
 
 
 class Pipes:

@@ -21,7 +21,7 @@ from pumpkit.buffers.base import Position, together
 from pumpkit.config.snapshot import restore
 from pumpkit.describing import describe_plugin, find_problems, try_sink
 from pumpkit.errors import BufferBusy, BufferUnavailable, ConfigError, Fenced, Unavailable
-from pumpkit.pipes import CLOSE_LIMIT, CRASHED, INIT_LIMIT, MISCONFIGURED, NOT_YET, STOPPED, Pipes, die_with_parent
+from pumpkit.pipes import CLOSE_LIMIT, CRASHED, INIT_LIMIT, MISCONFIGURED, NOT_YET, STOPPED, Pipes, live
 from pumpkit.plugins import Sink
 from pumpkit.pump import Pump
 from pumpkit.replay import Replayer
@@ -293,18 +293,8 @@ class Worker:
             self._beat()
 
 
-def main() -> int:
-    """Do the job that stands on stdin."""
-    pipes = Pipes()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    faulthandler.enable()
-    die_with_parent()
-    try:
-        job = pipes.job()
-    except EOFError:
-        return STOPPED
-    if os.getppid() != job["runner"]:  # it died before it could be noticed
-        return STOPPED
+def work(job: dict[str, Any], pipes: Pipes) -> int:
+    """Do a job; return the exit code."""
     if "describe" in job:
         pipes.send("report", **describe_plugin(job["describe"]))
         return STOPPED
@@ -319,11 +309,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        code = main()
-    except BaseException:
-        traceback.print_exc()
-        code = CRASHED
-    # Threads and atexit handlers of a plugin must not keep a worker alive whose sink is closed.
-    sys.stderr.flush()
-    os._exit(code)
+    live(work)

@@ -13,7 +13,6 @@ the lists now, and whether something was moved since the last time. Of all impor
 others are `standby`, and take over within seconds of its death.
 """
 
-import faulthandler
 import os
 import queue
 import signal
@@ -32,7 +31,7 @@ from pumpkit.config.snapshot import restore_input
 from pumpkit.errors import BufferBusy, BufferError, BufferUnavailable, ConfigError, Fenced
 from pumpkit.inputs.redis_list import NOTHING, Drain, beside
 from pumpkit.inputs.routes import Routes
-from pumpkit.pipes import CRASHED, MISCONFIGURED, NOT_YET, STOPPED, Pipes, die_with_parent
+from pumpkit.pipes import CRASHED, MISCONFIGURED, NOT_YET, STOPPED, Pipes, live
 
 #: Seconds between two heartbeats, and two tries of a standby.
 HEARTBEAT = 1.0
@@ -211,26 +210,5 @@ class Importer:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main() -> int:
-    """Do the job that stands on stdin."""
-    pipes = Pipes()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    faulthandler.enable()
-    die_with_parent()
-    try:
-        job = pipes.job()
-    except EOFError:
-        return STOPPED
-    if os.getppid() != job["runner"]:  # it died before it could be noticed
-        return STOPPED
-    return Importer(job, pipes).run()
-
-
 if __name__ == "__main__":
-    try:
-        code = main()
-    except BaseException:
-        traceback.print_exc()
-        code = CRASHED
-    sys.stderr.flush()
-    os._exit(code)
+    live(lambda job, pipes: Importer(job, pipes).run())
