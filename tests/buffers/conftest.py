@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from pumpkit.buffers import open_buffer
+from pumpkit.buffers.redis import RedisBuffer
 from tests.conftest import missing
+from tests.servers.redis import RedisServer
 
 sys.path.insert(0, str(Path(__file__).parent))
 pytest.register_assert_rewrite("making", "contract", "machine", "meddling")
@@ -29,3 +32,12 @@ def open_to_all() -> Iterator[Path]:
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def buffer(redis_server: RedisServer) -> Iterator[RedisBuffer]:
+    """A new buffer in Redis. Suites over other buffers have a fixture of this name of their own."""
+    opened = open_buffer(redis_server.url)
+    assert isinstance(opened, RedisBuffer)
+    yield opened
+    opened.close()

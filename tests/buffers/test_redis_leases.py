@@ -29,15 +29,6 @@ LOCKS = "{pumpkit}:locks"
 
 
 @pytest.fixture
-def buffer(redis_server: RedisServer) -> Iterator[RedisBuffer]:
-    """A new buffer."""
-    opened = open_buffer(redis_server.url)
-    assert isinstance(opened, RedisBuffer)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def leases(buffer: RedisBuffer) -> Leases:
     """Its leases."""
     return buffer.leases

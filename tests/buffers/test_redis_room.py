@@ -19,15 +19,6 @@ LOG = "{pumpkit}:log"
 
 
 @pytest.fixture
-def buffer(redis_server: RedisServer) -> Iterator[RedisBuffer]:
-    """A new buffer."""
-    opened = open_buffer(redis_server.url)
-    assert isinstance(opened, RedisBuffer)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
     """A client of the server."""
     with redis_server.client() as opened:

@@ -23,15 +23,6 @@ Opener = Callable[[str | None], RedisCursor]
 
 
 @pytest.fixture
-def buffer(redis_server: RedisServer) -> Iterator[RedisBuffer]:
-    """A new buffer."""
-    opened = open_buffer(redis_server.url)
-    assert isinstance(opened, RedisBuffer)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def opened(redis_server: RedisServer) -> Iterator[Opener]:
     """Open cursors of the pump `audit`, each over connections of its own; they are closed at the end."""
     with contextlib.ExitStack() as stack:
