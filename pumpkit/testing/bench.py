@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from pumpkit.hookspecs import Record, Records
 from pumpkit.ids import new_producer
 from pumpkit.plugins import Plugin, Sink, find
 from pumpkit.testing.case import check
-from pumpkit.testing.destination import Destination
+from pumpkit.testing.destination import Destination, lacks
 
 #: Seconds of one write, where a case does not say.
 TIMEOUT = 10.0
@@ -90,7 +91,8 @@ class Bench:
         self.plugin = plugin
         self.folder = folder
         self._make = make_destination
-        self._settings = settings
+        #: Further settings of the pump.
+        self.further = settings
         self._open = contextlib.ExitStack()
         self._destination: Destination | None = None
         self.producer = Producer()
@@ -110,6 +112,9 @@ class Bench:
 
     def close(self) -> None:
         """Close every sink, then every destination."""
+        if self._destination is not None and not lacks(self._destination, "unhang"):
+            with contextlib.suppress(Exception):
+                self._destination.unhang()  # or a sink's `close` may wait for it
         self._open.close()
 
     # The plugin ---------------------------------------------------------------------------------------------
@@ -122,7 +127,7 @@ class Bench:
     @property
     def config(self) -> PumpConfig:
         """The configuration of a pump with this sink."""
-        return PumpConfig(name="conformance", type=self.plugin, **self._settings)
+        return PumpConfig(name="conformance", type=self.plugin, **self.further)
 
     def settings(self, meta: Mapping[str, Any] | None = None) -> Meta:
         """Return settings as a sink gets them; default: those that lead to the destination."""
@@ -180,7 +185,7 @@ class Bench:
 
     @contextlib.contextmanager
     def child(self, program: str, *args: str) -> Iterator["subprocess.Popen[str]"]:
-        """Run a Python program in a process of its own; it is killed when the block is left.
+        """Run a Python program in a process of its own; it and its children are killed when the block is left.
 
         It imports what this process imports. Its `stdout` is a pipe of text, stderr goes into `folder / "stderr"`.
         """
@@ -200,7 +205,8 @@ class Bench:
             try:
                 yield process
             finally:
-                process.kill()
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # with what it has forked
 
 
 def _close_quietly(sink: Sink) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import attrs
 
-from pumpkit.testing.destination import lacks
+from pumpkit.testing.destination import Destination, lacks
 
 if TYPE_CHECKING:
     from pumpkit.testing.bench import Bench
@@ -103,10 +103,16 @@ def run(case: Case, bench: "Bench", gaps: Mapping[str, str] | None = None) -> Re
 def _check_needs(case: Case, bench: "Bench") -> None:
     """Raise NotApplicable where the author says what the destination cannot do."""
     for ability in case.needs:
-        if lacks(bench.destination, ability):
-            reason = bench.destination.cannot.get(ability)
-            check(
-                reason is not None,
-                f"needs `{ability}`: write this method of the destination, or say in its `cannot` why there is none",
-            )
-            raise NotApplicable(f"no `{ability}`: {reason}")
+        if not can(bench.destination, ability):
+            raise NotApplicable(f"no `{ability}`: {bench.destination.cannot[ability]}")
+
+
+def can(destination: Destination, ability: str) -> bool:
+    """Return whether a destination has an ability. Raises Failed if it neither has it nor says why not."""
+    if not lacks(destination, ability):
+        return True
+    check(
+        ability in destination.cannot,
+        f"needs `{ability}`: write this method of the destination, or say in its `cannot` why there is none",
+    )
+    return False
