@@ -39,6 +39,8 @@ class Answer:
     retry: Sequence[int] = ()
 
     def __str__(self) -> str:
+        if self.kind == "partial":
+            return f"partial, rejected {dict(self.rejected)!s:.300}, retry {list(self.retry)!s:.100}"
         return self.kind if self.error is None else f"{self.kind} ({type(self.error).__name__}: {self.error})"
 
     def written(self, count: int) -> list[int]:

@@ -58,7 +58,7 @@ class ReferenceSink:
         for index, (record, id_) in enumerate(zip(records, ids, strict=True)):
             try:
                 lines[index] = self.encode(record, id_)
-            except (ValueError, RecursionError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 rejected[index] = str(error)
         for part in self.parts(lines):
             answer = self.request("PUT", b"\n".join(lines[index] for index in part), timeout)
