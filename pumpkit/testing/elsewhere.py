@@ -48,7 +48,7 @@ class Elsewhere:
         """Make the sink, from these settings or those that lead to the destination."""
         settings = dict(bench.destination.meta() if meta is None else meta)
         about = {"plugin": bench.plugin, "settings": bench.further, "meta": settings, "base": bench.folder}
-        return _answer(self._ask("`new`", GRACE, do="new", **about))
+        return _answer(self._ask("`new`", INIT_LIMIT, do="new", **about))
 
     def init(self) -> Answer:
         """Let the sink connect."""

@@ -49,6 +49,7 @@ def cancel_releases_resources(bench: Bench) -> None:
         before = sink.open_files()
         check((came := sink.new(bench)).kind == "written", f"`new`: {came}")
         check((came := sink.init()).kind == "written", f"`init`, of a second sink: {came}")
+        bench.destination.hang()
         _time_out(bench, sink, TIMES)
         bench.destination.unhang()
         sink.close()
@@ -61,6 +62,7 @@ def slow_sink_does_not_leak_threads(bench: Bench) -> None:
     """Writes that ran out of time leave no threads behind, also while the destination still hangs."""
     with connected(bench) as sink:
         until_written(lambda: sink.write(*bench.batch(10)), "a batch before the destination hangs")
+        bench.destination.hang()
         _time_out(bench, sink, 2)  # whatever a driver starts when something goes wrong
         before = sink.threads()
         _time_out(bench, sink, TIMES)
@@ -81,6 +83,7 @@ def close_drains_within_deadline(bench: Bench) -> None:
         bench.check_arrived(ids, once=once)
         before = bench.stored()
         if can(bench.destination, "hang") and can(bench.destination, "unhang"):
+            bench.destination.hang()
             _time_out(bench, sink, 1, (records, ids))
             sink.close()
             bench.destination.unhang()
@@ -112,8 +115,7 @@ def no_timeout_is_taken(bench: Bench) -> None:
 
 
 def _time_out(bench: Bench, sink: Elsewhere, times: int, batch: Batch | None = None) -> None:
-    """Let writes run out of time; the destination hangs from now on."""
-    bench.destination.hang()
+    """Let writes run out of time, to a destination that hangs."""
     for _ in range(times):
         came = sink.write(*(batch or bench.batch(10)), timeout=SHORT)
         check(came.kind != "written", "the destination does not answer, and the sink says that it wrote")
