@@ -45,7 +45,8 @@ lint: $(VENV)/.dev ## ruff (format and rules) and shellcheck
 
 .PHONY: types
 types: $(VENV)/.dev ## mypy --strict over every package
-	$(BIN)/mypy pumpkit benchmarks $(SINKS:=/src) $(EXAMPLE)/src
+	$(BIN)/mypy pumpkit benchmarks $(SINKS:=/src)
+	MYPYPATH=$(EXAMPLE) $(BIN)/mypy $(EXAMPLE)/src $(EXAMPLE)/shelf.py $(EXAMPLE)/tests
 
 .PHONY: bench
 bench: $(VENV)/.dev ## measure against the usual ways, as ratios
@@ -62,7 +63,7 @@ wheel-test: $(VENV)/.dev ## build every wheel and test the core as installed fro
 
 .PHONY: clean
 clean: ## remove everything that these targets made
-	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build site pumpkit-demo
+	rm -rf .venv .venv-* .servers .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build site pumpkit-demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment. A stamp says what is installed in it; a project file that changed since makes the stamp too old.

@@ -24,6 +24,15 @@ def build(project: Path, into: Path, *what: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def fresh_environment(folder: Path, *packages: Path | str) -> Path:
+    """Make a virtual environment with these packages and nothing of this checkout; return its `bin` folder."""
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    install = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run([*install, *packages], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "bin"
+
+
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheels of the core, of every sink and of the documentation's example."""

@@ -1,6 +1,5 @@
 """The documentation's sink, as a stranger has it: wheels in an own environment, a config file, a real server."""
 
-import http.server
 import io
 import json
 import os
@@ -9,7 +8,6 @@ import runpy
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,35 +16,40 @@ from typing import Any
 
 import pytest
 
+from tests.packaging.conftest import fresh_environment
+
 ROOT = Path(__file__).parents[2]
 RECORDS = 1_000
 DEADLINE = 60.0  # seconds; only a failure waits that long
 
 
-class Shelf(http.server.ThreadingHTTPServer):
+TUTORIAL = runpy.run_path(str(ROOT / "docs" / "example-sink" / "shelf.py"))
+
+
+class Shelf(TUTORIAL["Shelf"]):  # type: ignore[misc]  # a class of a file that is run
     """The tutorial's server, which first turns a request away and counts the lines that it then gets."""
 
+    kept: dict[str, dict[str, Any]]
+
     def __init__(self) -> None:
-        tutorial = runpy.run_path(str(ROOT / "docs" / "example-sink" / "shelf.py"))
-        self.kept: dict[str, dict[str, Any]] = tutorial["kept"]
+        super().__init__(0)
+        self.RequestHandlerClass = Handler
         self.requests = self.lines = 0
-        server = self
 
-        class Handler(tutorial["Shelf"]):  # type: ignore[misc]  # a class of a file that is run
-            def do_PUT(self) -> None:  # noqa: N802  # as http.server calls it
-                server.requests += 1
-                if server.requests == 1:
-                    self.send_error(503)
-                    return
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                server.lines += len(body.splitlines())
-                self.rfile = io.BytesIO(body)
-                super().do_PUT()
 
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
+class Handler(TUTORIAL["Handler"]):  # type: ignore[misc]  # a class of a file that is run
+    def do_PUT(self) -> None:  # noqa: N802  # as http.server calls it
+        self.server.requests += 1
+        if self.server.requests == 1:
+            self.send_error(503)
+            return
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.lines += len(body.splitlines())
+        self.rfile = io.BytesIO(body)
+        super().do_PUT()
 
-        super().__init__(("127.0.0.1", 0), Handler)
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
 
 
 @pytest.fixture
@@ -63,12 +66,7 @@ def shelf() -> Iterator[Shelf]:
 @pytest.fixture(scope="module")
 def stranger(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `bin` folder of a fresh environment with the wheels in it and nothing of this checkout."""
-    folder = tmp_path_factory.mktemp("stranger") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    install = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run([*install, *sorted(wheels.glob("*.whl"))], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "bin"
+    return fresh_environment(tmp_path_factory.mktemp("stranger") / "venv", *sorted(wheels.glob("*.whl")))
 
 
 @pytest.fixture

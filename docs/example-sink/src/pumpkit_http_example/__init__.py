@@ -6,19 +6,25 @@ from urllib.request import Request, urlopen
 
 import attrs
 
-from pumpkit import Meta, Records, Unavailable, hookimpl
+from pumpkit import Meta, PartialWrite, Records, Unavailable, hookimpl, key
 
 
 @attrs.define(eq=False)
 class HttpSink:
     """Writes to `url`, which is to keep one object per `_id`, so that a record sent twice is stored once."""
 
-    url: str
+    url: str = key(about="Where to PUT records to.")
 
     @hookimpl
     def write_data(self, records: Records, ids: list[str], timeout: float | None) -> None:
-        """Send a batch; when the server only asks for time, say so. Any other error is for the pump to look into."""
-        lines = (json.dumps({**record, "_id": id_}, default=str) for record, id_ in zip(records, ids, strict=True))
+        """Send a batch. What JSON cannot hold is rejected; when the server only asks for time, say so."""
+        lines: list[str] = []
+        rejected: dict[int, str] = {}
+        for index, (record, id_) in enumerate(zip(records, ids, strict=True)):
+            try:
+                lines.append(json.dumps({**record, "_id": id_}, default=str))
+            except TypeError as error:
+                rejected[index] = str(error)
         request = Request(self.url, "\n".join(lines).encode(), method="PUT")
         try:
             urlopen(request, timeout=timeout).close()
@@ -28,6 +34,8 @@ class HttpSink:
             raise
         except URLError as error:
             raise Unavailable(str(error.reason)) from error
+        if rejected:
+            raise PartialWrite(rejected)
 
 
 @hookimpl
