@@ -10,7 +10,7 @@ from pluggy import PluginManager
 
 from pumpkit.config import ConfigInvalid, Meta, PumpConfig, Where
 from pumpkit.errors import ConfigError, PartialWrite, Unavailable
-from pumpkit.plugins import DEFAULT_TIMEOUT, PluginError, Sink, UnknownAnswer, find, installed, load
+from pumpkit.plugins import DEFAULT_TIMEOUT, KNOWN, PluginError, Sink, UnknownAnswer, find, installed, load
 
 HEAD = """
 import attrs
@@ -95,14 +95,15 @@ def test_a_broken_installation_does_not_hide_the_others(site):
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
-        ("mongo", "no plugin 'mongo' is installed: pip install pumpkit-mongo"),
-        ("elasticsaerch", "did you mean 'elasticsearch'? pip install pumpkit-es"),
+        ("paper-tape", "no plugin 'paper-tape' is installed: pip install pumpkit-tape"),
+        ("paper-tpae", "did you mean 'paper-tape'? pip install pumpkit-tape"),
         ("kafak", "no plugin 'kafak' is installed; did you mean 'kafka'?"),
         ("zzz", "installed are: "),
     ],
 )
-def test_a_missing_plugin_is_named_with_what_to_install(site, name, advice):
+def test_a_missing_plugin_is_named_with_what_to_install(site, name, advice, monkeypatch):
     """A known one with its pip line, a misspelt one with the nearest name, any other with what there is."""
+    monkeypatch.setitem(KNOWN, "paper-tape", "pumpkit-tape")
     site.install("kafka", "")
     with pytest.raises(PluginError) as caught:
         find(name)

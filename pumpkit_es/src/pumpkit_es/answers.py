@@ -1,0 +1,181 @@
+"""What Elasticsearch's answers mean to the pump: for one item of a bulk request, or for a whole request.
+
+| answer | verdict |
+|---|---|
+| item 2xx, item 409 `version_conflict_engine_exception` (it is there already) | written |
+| 408, 429, 501 and above (also 503 with no master, a block for a full disk) | again, these records alone |
+| 401, 403, 404, a closed index, a block by a person, no pipeline, no write index, no shard left | a person |
+| 500 | unknown: the pump finds out whether one record causes it |
+| item, any other 4xx: mapping, strict mapping, field limit, immense term ... | rejected, with the reason |
+| request 413 | smaller requests; a record alone is rejected |
+"""
+
+import email.utils
+import re
+import time
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import attrs
+from elasticsearch import (
+    ApiError,
+    ConnectionTimeout,
+    SerializationError,
+    SSLError,
+    TransportError,
+    UnsupportedProductError,
+)
+
+from pumpkit import ConfigError, PumpkitError, Unavailable
+
+Kind = Literal["written", "again", "person", "unknown", "rejected"]
+
+#: What a person has to do, by the type of an error.
+_ADVICE = {
+    "index_not_found_exception": "create it, or let `action.auto_create_index` allow it",
+    "index_closed_exception": "open it",
+    "cluster_block_exception": "take the block away (index.blocks.*, cluster.blocks.*)",
+    "security_exception": "grant its role `create_doc` and `auto_configure` on the index, or take other credentials",
+}
+
+#: Errors with status 400 that are no record's fault, by their reason.
+_PERSON = [
+    (re.compile(r"pipeline with id \[.*\] does not exist"), "create it, or correct `pipeline`"),
+    (re.compile(r"no write index is defined for alias"), "give the alias a write index"),
+    (re.compile(r"this action would add \[\d+\] shards"), "delete indices, or raise `cluster.max_shards_per_node`"),
+]
+
+#: Where a reason begins to tell what is in the document.
+_TELLS = re.compile(
+    r"\.? Preview of field's value: .*|\. The prefix of the first immense term .*|\s+at \[Source: .*", re.S
+)
+
+
+@attrs.frozen
+class Judgement:
+    """A verdict and its reason."""
+
+    kind: Kind
+    reason: str = ""
+
+
+WRITTEN = Judgement("written")
+
+
+class ServerFault(PumpkitError):
+    """The server failed in itself (status 500), or said what nobody understands: an unknown verdict."""
+
+
+class TooLarge(PumpkitError):
+    """The server, or a proxy before it, does not take a request of this size."""
+
+
+def of_item(item: Mapping[str, Any]) -> Judgement:
+    """Judge one item of a bulk answer: its `status` and `error`."""
+    status = item["status"]
+    if status < 300:
+        return WRITTEN
+    error = item.get("error") or {}
+    if status == 409 and error.get("type") == "version_conflict_engine_exception":
+        return WRITTEN
+    return of_error(status, error.get("type", ""), error.get("reason", ""))
+
+
+def of_error(status: int, kind: str, reason: str) -> Judgement:
+    """Judge an error by its status, type and reason."""
+    told = f"{kind or f'status {status}'}: {told_reason(reason)}".removesuffix(": ")
+    if "/disk usage exceeded flood-stage" in reason:
+        return Judgement("again", f"a disk of Elasticsearch is full, free some of it: {told}")
+    if status in (408, 429) or status > 500:
+        return Judgement("again", told)
+    if status == 500:
+        return Judgement("unknown", told)
+    advice = _ADVICE.get(kind) if status in (401, 403, 404) or kind == "index_closed_exception" else None
+    if status == 400:
+        advice = advice or next((todo for pattern, todo in _PERSON if pattern.search(reason)), None)
+    if advice or status in (401, 403, 404):
+        return Judgement("person", f"{told}: {advice}" if advice else told)
+    return Judgement("rejected", told)
+
+
+def told_reason(reason: object) -> str:
+    """Return a reason on one line, short, and without the part that shows the document."""
+    return " ".join(_TELLS.sub("", str(reason)).split())[:500]
+
+
+def of_request(error: Exception, hosts: str) -> Exception:
+    """Return the verdict of a request that failed as a whole; `hosts` tells where, for people."""
+    match error:
+        case UnsupportedProductError():
+            return ConfigError(f"{hosts}: this is not Elasticsearch, or a proxy hides that it is")
+        case ApiError():
+            return _of_status(error, hosts)
+        case SSLError():
+            return _of_tls(error, hosts)
+        case ConnectionTimeout():
+            return TimeoutError(f"{hosts}: no answer in time")
+        case SerializationError():
+            return Unavailable(f"{hosts}: the answer is not JSON; does a proxy answer in Elasticsearch's place?")
+        case TransportError():
+            return Unavailable(f"{hosts}: {told_reason(_innermost(error))}")
+    return error
+
+
+def _of_status(error: ApiError, hosts: str) -> Exception:
+    status, body = error.meta.status, error.body
+    found = body.get("error", {}) if isinstance(body, Mapping) else {}
+    kind, reason = (found.get("type", ""), found.get("reason", "")) if isinstance(found, Mapping) else ("", str(found))
+    if status == 413:
+        return TooLarge(told_reason(reason))
+    if kind == "media_type_header_exception" or status in (406, 415):
+        return ConfigError(_other_version(hosts, reason))
+    if 300 <= status < 400:
+        return ConfigError(f"{hosts}: answers with a redirect ({status}); put the address it leads to in `hosts`")
+    judgement = of_error(status, kind, reason)
+    told = f"{hosts}: {judgement.reason}"
+    if judgement.kind == "again":
+        return Unavailable(told, retry_after(error.meta.headers.get("retry-after")))
+    if judgement.kind == "person":
+        return ConfigError(told)
+    return ServerFault(told)
+
+
+def _other_version(hosts: str, reason: str) -> str:
+    older = re.search(r"Accept version must be either version (\d+) or \d+, but found (\d+)", reason)
+    if older and int(older[1]) < int(older[2]):
+        return (
+            f"{hosts}: the server is Elasticsearch {older[1]}, and the installed client speaks to {older[2]} only: "
+            f"pip install 'elasticsearch<{older[2]}'"
+        )
+    return f"{hosts}: this is no server that the installed client can speak to: {told_reason(reason)}"
+
+
+def _of_tls(error: SSLError, hosts: str) -> Exception:
+    told = told_reason(_innermost(error))
+    if "CERTIFICATE_VERIFY_FAILED" in told or "ingerprint" in told or "certificate" in told.lower():
+        return ConfigError(
+            f"{hosts}: its certificate is not trusted ({told}): "
+            "name that of its authority in `ca-file`, or the fingerprint in `ca-fingerprint`"
+        )
+    if "WRONG_VERSION_NUMBER" in told or "UNKNOWN_PROTOCOL" in told or "HTTP_REQUEST" in told:
+        return ConfigError(f"{hosts}: does not speak TLS ({told}): write http:// in `hosts`")
+    return Unavailable(f"{hosts}: {told}")
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Return what a driver's error wraps."""
+    errors = getattr(error, "errors", ())
+    inner = errors[0] if errors else getattr(error, "reason", None)
+    return _innermost(inner) if isinstance(inner, BaseException) and inner is not error else error
+
+
+def retry_after(header: str | None) -> float | None:
+    """Return the seconds that a header `Retry-After` asks for, in seconds or as a date; None if it says nothing."""
+    if header is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}", header.strip()):
+        return float(header)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
+    except ValueError:
+        return None
