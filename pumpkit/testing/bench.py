@@ -20,6 +20,7 @@ from pumpkit.ids import new_producer
 from pumpkit.plugins import Plugin, Sink, find
 from pumpkit.testing.case import check
 from pumpkit.testing.destination import Destination, lacks
+from pumpkit.testing.limit import CLOSE_LIMIT, GRACE, INIT_LIMIT, NO_LIMIT, within
 
 #: Seconds of one write, where a case does not say.
 TIMEOUT = 10.0
@@ -142,7 +143,8 @@ class Bench:
     def sink(self, meta: Mapping[str, Any] | None = None) -> Sink:
         """Return a sink that is connected; it is closed after the case, if the case has not."""
         sink = self.new(meta)
-        sink.init()
+        with within(INIT_LIMIT + GRACE, "`init`"):
+            sink.init()
         self._open.callback(_close_quietly, sink)
         return sink
 
@@ -159,8 +161,13 @@ class Bench:
     def write(
         self, sink: Sink, records: Records, ids: list[str], *, timeout: float | None = TIMEOUT, late: bool = False
     ) -> Answer:
-        """Write copies of records, which are the sink's to change; return what it came to."""
-        return answer(lambda: sink.write(copy.deepcopy(records), list(ids), timeout, late))
+        """Write copies of records, which are the sink's to change; return what it came to.
+
+        Raises Failed if it does not come back.
+        """
+        limit = NO_LIMIT if timeout is None else timeout + GRACE
+        with within(limit, f"a write of {len(records)} records with timeout={timeout}"):
+            return answer(lambda: sink.write(copy.deepcopy(records), list(ids), timeout, late))
 
     def must_write(self, sink: Sink, records: Records, ids: list[str], *, late: bool = False) -> None:
         """Write records that a destination in order has to take. Raises Failed."""
@@ -213,5 +220,5 @@ class Bench:
 
 def _close_quietly(sink: Sink) -> None:
     """Close a sink that its case may have closed, or broken."""
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception), within(CLOSE_LIMIT, "`close`"):
         sink.close()

@@ -17,6 +17,7 @@ from pumpkit.hookspecs import Records
 from pumpkit.plugins import Sink
 from pumpkit.testing.bench import TIMEOUT, Answer, Bench, answer
 from pumpkit.testing.case import check
+from pumpkit.testing.limit import NO_LIMIT, within
 
 #: Seconds for which it tries again what is unavailable, as a pump does.
 PATIENCE = 10.0
@@ -64,8 +65,9 @@ def _lines(process: "subprocess.Popen[str]", count: int | None = None) -> list[s
     if process.stdout is None:
         raise RuntimeError("the process has no pipes")
     lines: list[str] = []
-    while (count is None or len(lines) < count) and (line := process.stdout.readline()):
-        lines.append(line.rstrip("\n"))
+    with within(NO_LIMIT, "a process that writes batches, or `init` in it,"):
+        while (count is None or len(lines) < count) and (line := process.stdout.readline()):
+            lines.append(line.rstrip("\n"))
     return lines
 
 

@@ -22,18 +22,7 @@ from pumpkit.hookspecs import Records
 from pumpkit.plugins import Sink
 from pumpkit.testing.bench import TIMEOUT, Answer, Bench, answer
 from pumpkit.testing.case import Failed, check
-
-#: Seconds that a case gives beyond a limit before it says that the limit was not kept.
-GRACE = 10.0
-
-#: Seconds that `init` may take in a worker.
-INIT_LIMIT = 30.0
-
-#: Seconds within which `close` has to be done.
-CLOSE_LIMIT = 10.0
-
-#: Seconds of one write with no limit.
-NO_LIMIT = 60.0
+from pumpkit.testing.limit import CLOSE_LIMIT, GRACE, INIT_LIMIT, NO_LIMIT
 
 Batch = tuple[Records, list[str]]
 

@@ -12,6 +12,7 @@ from pumpkit.ids import new_producer, record_ids
 from pumpkit.pump import Pump
 from pumpkit.testing.bench import Bench
 from pumpkit.testing.case import Failed, check
+from pumpkit.testing.limit import GRACE, NO_LIMIT, within
 from pumpkit.trouble import Place, Stage
 from pumpkit.values import RecordPacker
 
@@ -57,7 +58,7 @@ def drain(bench: Bench, ledger: Ledger) -> None:
             while pump.turn():
                 pass
             counts = cursor.stats()
-        check(not counts.lag, f"the pump could not decide about {counts.lag} records; {pump.memory.failed} failures")
+        check(not counts.lag, f"{counts.lag} records were neither written nor rejected, each time that the pump tried")
         ledger.delivered, ledger.filtered = counts.delivered, counts.filtered
         ledger.dead = [letter.id for letter in buffer.dead_letters(config.name, len(ledger.sent))]
 
@@ -70,8 +71,9 @@ class _Watcher:
 
     @contextlib.contextmanager
     def watch(self, stage: Stage, first: Place, last: Place, limit: float | None) -> Iterator[None]:
-        """Let the call be."""
-        yield
+        """Let it fail if it hangs; a worker would end with it."""
+        with within(NO_LIMIT if limit is None else limit + GRACE, f"the pump's call of the sink ({stage})"):
+            yield
 
     def pause(self, seconds: float, reason: str) -> None:
         """Count how often it has to wait."""

@@ -6,6 +6,7 @@ from pumpkit.hookspecs import Records
 from pumpkit.testing.bench import Answer, Bench, answer
 from pumpkit.testing.case import Failed, NotApplicable, can, case, check
 from pumpkit.testing.elsewhere import Elsewhere, connected, elsewhere, until_written
+from pumpkit.testing.limit import GRACE, INIT_LIMIT, within
 from pumpkit.testing.one_pump import Ledger, drain
 
 #: Seconds for which a destination that is busy asks.
@@ -84,7 +85,8 @@ def auth_error_is_permanent_or_pause(bench: Bench) -> None:
     """
     sink = bench.new(bench.destination.bad_login())
     try:
-        came = answer(sink.init)
+        with within(INIT_LIMIT + GRACE, "`init` with credentials that are refused"):
+            came = answer(sink.init)
         if came.kind == "written":
             came = bench.write(sink, *bench.batch(10))
     finally:
