@@ -7,8 +7,10 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--full`."""
+    """Add options."""
     parser.addoption("--full", action="store_true", help="run the slow tests too: every kill point, whole matrices")
+    parser.addoption("--mongo-url", help="test against this MongoDB, which holds nothing of yours")
+    parser.addoption("--es-url", help="test against this Elasticsearch, which holds nothing of yours")
 
 
 def pytest_configure() -> None:

@@ -104,7 +104,7 @@ class Runner:
 
 def environment() -> dict[str, str]:
     """Return an environment in which workers find the sinks for tests."""
-    return os.environ | {"PYTHONPATH": str(SINKS)}
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(SINKS), os.environ.get("PYTHONPATH")]))}
 
 
 def until(ask: Callable[[], Any], patience: float = PATIENCE) -> Any:

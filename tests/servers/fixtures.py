@@ -16,10 +16,13 @@ from tests.conftest import missing
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.servers.certificates import Certificates
+    from tests.servers.elasticsearch import ElasticServer
+    from tests.servers.mongo import MongoServer
     from tests.servers.redis import RedisServer, Replicated
     from tests.servers.redis_cluster import Cluster
     from tests.servers.redis_sentinel import Sentinels
-    from tests.servers.redis_tls import Certificates, TlsRedisServer
+    from tests.servers.redis_tls import TlsRedisServer
 
 #: The kinds, as in `tests.servers.redis.KINDS`; that module is imported only where a test needs a server.
 KINDS = ("redis7", "valkey9", "redis6")
@@ -37,6 +40,10 @@ def program(kind: str | None = None) -> "Path":
         missing(wanted or "a Redis server", f"it comes from {KINDS[wanted] if wanted else ' or '.join(KINDS.values())}")
     assert found is not None
     return found
+
+
+#: How to get servers that are no packages of the system.
+_INSTALL = "get it by `python -m tests.servers.install`, which `make test` does"
 
 
 class Shared:
@@ -172,10 +179,10 @@ def new_cluster(request: pytest.FixtureRequest) -> Iterator[Callable[..., "Clust
 
 @pytest.fixture(scope="session")
 def certificates() -> Iterator["Certificates"]:
-    """Certificates for `redis_tls` and its clients, good and bad ones."""
+    """Certificates for servers that speak TLS and for their clients, good and bad ones."""
     import shutil
 
-    from tests.servers.redis_tls import Certificates
+    from tests.servers.certificates import Certificates
 
     if shutil.which("openssl") is None:
         missing("openssl", "install it with your package manager")
@@ -209,4 +216,83 @@ def redis_tls(certificates: "Certificates", shared_servers: Shared) -> "TlsRedis
 
     found = program("redis7")
     server: TlsRedisServer = shared_servers.clean("tls", lambda: TlsRedisServer(found, certificates))
+    return server
+
+
+# MongoDB's protocol ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def new_mongo(request: pytest.FixtureRequest) -> Iterator[Callable[..., "MongoServer"]]:
+    """Start a server of one's own: `new_mongo(auth=True, tls=True, quick_ttl=True)`."""
+    from tests.servers.mongo import MongoServer, find
+
+    if find() is None:
+        missing("a server that speaks MongoDB's protocol", _INSTALL)
+    started: list[MongoServer] = []
+
+    def start(*options: str, tls: bool = False, **more: Any) -> MongoServer:
+        certificates = request.getfixturevalue("certificates") if tls else None
+        server = MongoServer(*options, certificates=certificates, **more)
+        started.append(server)
+        return server.start()
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def mongo_server(request: pytest.FixtureRequest, shared_servers: Shared) -> "MongoServer":
+    """One server, as good as new; that of `--mongo-url`, if there is one."""
+    from tests.servers.mongo import MongoServer, find
+    from tests.servers.yours import YourMongo
+
+    url = request.config.getoption("--mongo-url")
+    if url is None and find() is None:
+        missing("a server that speaks MongoDB's protocol", _INSTALL)
+    server: MongoServer = shared_servers.clean("mongo", lambda: YourMongo(url) if url else MongoServer())
+    return server
+
+
+# Elasticsearch --------------------------------------------------------------------------------------------------
+
+
+def _need_elasticsearch() -> None:
+    from tests.servers.elasticsearch import installed_major, missing_for
+
+    lacking = missing_for(installed_major())
+    if lacking:
+        missing(lacking, _INSTALL)
+
+
+@pytest.fixture
+def new_es(request: pytest.FixtureRequest) -> Iterator[Callable[..., "ElasticServer"]]:
+    """Start a node of one's own: `new_es("thread_pool.write.size=1", security=True, tls=True)`."""
+    from tests.servers.elasticsearch import ElasticServer
+
+    _need_elasticsearch()
+    started: list[ElasticServer] = []
+
+    def start(*settings: str, security: bool = False, tls: bool = False) -> ElasticServer:
+        certificates = request.getfixturevalue("certificates") if tls else None
+        server = ElasticServer(*settings, security=security or tls, certificates=certificates)
+        started.append(server)
+        return server.start()
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def es_server(request: pytest.FixtureRequest, shared_servers: Shared) -> "ElasticServer":
+    """One node, as good as new, of the version of the installed client; that of `--es-url`, if there is one."""
+    from tests.servers.elasticsearch import ElasticServer
+    from tests.servers.yours import YourElastic
+
+    url = request.config.getoption("--es-url")
+    if url is None:
+        _need_elasticsearch()
+    server: ElasticServer = shared_servers.clean("elasticsearch", lambda: YourElastic(url) if url else ElasticServer())
     return server

