@@ -1,16 +1,20 @@
-"""CSV sinks opened as a pump opens them, and their files read as a user reads them."""
+"""Sinks opened as a pump opens them, and what they wrote read as a user reads it."""
 
 import csv
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pumpkit.config import Meta, PumpConfig
 from pumpkit.errors import PartialWrite
 from pumpkit.plugins import Sink
+
+if TYPE_CHECKING:
+    from tests.servers.elasticsearch import ElasticServer
+    from tests.sinks.es_world import EsWorld
 
 
 class CsvWorld:
@@ -82,6 +86,16 @@ def csv_world(tmp_path: Path) -> Iterator[CsvWorld]:
     yield world
     for sink in world.sinks:
         sink.close()
+
+
+@pytest.fixture
+def es_world(es_server: "ElasticServer") -> Iterator["EsWorld"]:
+    """An empty Elasticsearch; sinks that are still open at the end are closed."""
+    from tests.sinks.es_world import EsWorld
+
+    world = EsWorld(es_server)
+    yield world
+    world.close()
 
 
 def numbers(first: int, count: int) -> list[dict[str, Any]]:

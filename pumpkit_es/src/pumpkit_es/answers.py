@@ -45,9 +45,10 @@ _PERSON = [
     (re.compile(r"this action would add \[\d+\] shards"), "delete indices, or raise `cluster.max_shards_per_node`"),
 ]
 
-#: Where a reason begins to tell what is in the document.
+#: The parts of a reason that show what is in the document, or name it.
 _TELLS = re.compile(
-    r"\.? Preview of field's value: .*|\. The prefix of the first immense term .*|\s+at \[Source: .*", re.S
+    r"\.? Preview of field's value: .*|,? all of which were skipped.*|\s+at \[Source: .*| in document with id '[^']*'",
+    re.S,
 )
 
 
@@ -76,9 +77,11 @@ def of_item(item: Mapping[str, Any]) -> Judgement:
     if status < 300:
         return WRITTEN
     error = item.get("error") or {}
-    if status == 409 and error.get("type") == "version_conflict_engine_exception":
+    kind, reason = error.get("type", ""), error.get("reason", "")
+    if status == 409 and kind == "version_conflict_engine_exception":
         return WRITTEN
-    return of_error(status, error.get("type", ""), error.get("reason", ""))
+    cause = (error.get("caused_by") or {}).get("reason", "")
+    return of_error(status, kind, cause if "immense term" in cause else reason)  # other causes show the value
 
 
 def of_error(status: int, kind: str, reason: str) -> Judgement:

@@ -71,41 +71,36 @@ class Encoder:
         lines: list[bytes] = []
         places: list[int] = []
         refused: dict[int, str] = {}
-        head = self._head if self._is_plain(ids) else self._careful_head
-        stamped = bool(self.time_field)
-        for place, (record, id_) in enumerate(zip(records, ids, strict=True)):
+        for place, (record, id_) in enumerate(zip(records, self._ids(ids), strict=True)):
             try:
-                action = head(record, id_)
-                if stamped:
-                    record = self._stamped(record)
-                lines.append(action + document(record))
+                head = self._head(record, id_)
+                body = document(self._stamped(record) if self.time_field else record)
             except ValueError as reason:
                 refused[place] = str(reason)
             else:
+                lines.append(head + body)
                 places.append(place)
         return Documents(lines, places, refused)
 
-    def _is_plain(self, ids: Sequence[str]) -> bool:
-        """Return whether actions need nothing but ids, all of which can stand in JSON as they are."""
-        if self.routing or not self.names.fixed:
-            return False
-        together = "".join(ids)
-        plain = together.isascii() and together.isprintable() and '"' not in together and "\\" not in together
-        return plain and all(ids) and max(map(len, ids), default=0) <= LONGEST_ID
+    def _ids(self, ids: Sequence[str]) -> Sequence[bytes | str]:
+        """Return ids as JSON has them, without quotes; one that needs a closer look stays text."""
+        together = "\n".join(ids)
+        if together.isascii() and "".join(ids).isprintable() and '"' not in together and "\\" not in together:
+            found: list[bytes] = together.encode().split(b"\n")
+            if max(map(len, found), default=0) <= LONGEST_ID and all(found):
+                return found
+        return ids
 
-    def _head(self, record: Record, id_: str) -> bytes:
-        return b'{"create":{"_id":"%b"}}\n' % id_.encode()
-
-    def _careful_head(self, record: Record, id_: str) -> bytes:
-        try:
-            size = len(id_.encode())
-        except UnicodeEncodeError:
-            raise ValueError("the id is no text that UTF-8 can hold") from None
-        if not 0 < size <= LONGEST_ID:
-            raise ValueError(f"the id has {size} bytes; Elasticsearch takes 1 to {LONGEST_ID}")
-        action = {"_id": id_}
-        if not self.names.fixed:
-            action["_index"] = self.names.name(record)
+    def _head(self, record: Record, id_: bytes | str) -> bytes:
+        """Return the action of a record, as a line."""
+        index = "" if self.names.fixed else self.names.name(record)
+        if isinstance(id_, bytes) and not self.routing:
+            if not index:
+                return b'{"create":{"_id":"%b"}}\n' % id_
+            return b'{"create":{"_index":"%b","_id":"%b"}}\n' % (index.encode(), id_)
+        action = {"_id": _checked(id_) if isinstance(id_, str) else id_.decode()}
+        if index:
+            action["_index"] = index
         if self.routing:
             action["routing"] = self._route(record)
         return _dumps({"create": action}, option=_OPTIONS)
@@ -126,7 +121,18 @@ class Encoder:
         try:
             return {"@timestamp": moment(value), **record}
         except ValueError as error:
-            raise ValueError(f"field {self.time_field!r:.80}: {error}") from None
+            raise ValueError(f"field {self.time_field!r:.80} is no time: {error}") from None
+
+
+def _checked(id_: str) -> str:
+    """Return an id that can be one of a document. Raises ValueError."""
+    try:
+        size = len(id_.encode())
+    except UnicodeEncodeError:
+        raise ValueError("the id is no text that UTF-8 can hold") from None
+    if not 0 < size <= LONGEST_ID:
+        raise ValueError(f"the id has {size} bytes; Elasticsearch takes 1 to {LONGEST_ID}")
+    return id_
 
 
 def document(record: Record) -> bytes:
@@ -137,8 +143,9 @@ def document(record: Record) -> bytes:
         line: bytes = _dumps(record, _other, _OPTIONS)
     except TypeError as error:
         return _slowly(record, error)
-    if b"null" in line:  # which orjson also writes for nan and inf
-        _check_numbers(record, "", 0)
+    # orjson writes nan and inf as null, too: look for them where a null is not one of the record's own.
+    if b"null" in line and line.count(b"null") != list(record.values()).count(None):
+        _check_numbers(record, "")
     return line
 
 
@@ -194,11 +201,13 @@ def _mended(value: Any, path: str, depth: int) -> Any:
 
 def _key(key: object, path: str) -> str:
     if type(key) is not str:
-        raise ValueError(f"the name of a field must be text, not {key!r:.80}, in {_shown(path) or 'the record'}")
+        raise ValueError(
+            f"the name of a field must be text, not {key!r:.80}, in {_shown(path) if path else 'the record'}"
+        )
     return _SURROGATE.sub(_escape, key)
 
 
-def _check_numbers(value: Any, path: str, depth: int) -> None:
+def _check_numbers(value: Any, path: str) -> None:
     """Raise ValueError for nan and inf at any depth."""
     match value:
         case float():
@@ -206,11 +215,11 @@ def _check_numbers(value: Any, path: str, depth: int) -> None:
         case dict():
             for key, inner in value.items():
                 if type(inner) in _HOLDS_NUMBERS:
-                    _check_numbers(inner, f"{path}.{key}", depth + 1)
+                    _check_numbers(inner, f"{path}.{key}")
         case list() | tuple():
             for index, inner in enumerate(value):
                 if type(inner) in _HOLDS_NUMBERS:
-                    _check_numbers(inner, f"{path}[{index}]", depth + 1)
+                    _check_numbers(inner, f"{path}[{index}]")
 
 
 _HOLDS_NUMBERS = frozenset((float, dict, list, tuple))

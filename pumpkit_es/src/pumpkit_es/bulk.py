@@ -22,7 +22,7 @@ from pumpkit_es.warned import log_warnings
 _HEADERS = {"accept": "application/json", "content-type": "application/x-ndjson"}
 
 #: What is wanted of an answer.
-_FILTER = "errors,items.*.status,items.*.error.type,items.*.error.reason"
+_FILTER = "errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason"
 
 #: The reasons to stop, the one that matters most first.
 _REASONS = (ConfigError, ServerFault, Unavailable, TimeoutError)

@@ -4,12 +4,13 @@
 the record's own, never the clock's: a record that comes again must have the index that it had before.
 """
 
+import datetime
 import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pumpkit_es.times import moment
+from pumpkit_es.times import NO_TIME, moment
 
 _PLACE = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 
@@ -22,6 +23,9 @@ _UNSAFE = re.compile(r"[^a-z0-9._-]")
 
 #: The longest name of an index, in bytes.
 LONGEST = 255
+
+#: How many minutes are remembered.
+_DATES = 10_000
 
 #: Seconds for which a name counts.
 DAY = 86_400.0
@@ -38,6 +42,7 @@ class IndexNames:
         self._limit = limit
         self._now = now
         self._safe: dict[str, str] = {}  # names as they are asked for, and as they are
+        self._dates: dict[tuple[str, Any], str] = {}  # formats and minutes, and how they read
         self._admitted: dict[str, float] = {}  # names, and since when
         self._parts: list[str | tuple[str, str | None]] = []
         at = 0
@@ -74,11 +79,37 @@ class IndexNames:
 
     def name(self, record: Mapping[str, Any]) -> str:
         """Return the index of a record. Raises ValueError saying why it has none."""
-        wanted = "".join([part if isinstance(part, str) else _value(record, *part) for part in self._parts])
-        name = self._safe.get(wanted)
-        if name is None:
-            name = self._admit(wanted)
-        return name
+        wanted = "".join([part if isinstance(part, str) else self._text(record, *part) for part in self._parts])
+        return self._safe.get(wanted) or self._admit(wanted)
+
+    def _text(self, record: Mapping[str, Any], field: str, date: str | None) -> str:
+        value = record.get(field)
+        if value is None or value == "":
+            raise ValueError(f"field {field!r:.80} is missing, and the name of the index needs it")
+        if date is not None:
+            return self._date(field, date, value)
+        if isinstance(value, str | int):
+            return str(value)
+        raise ValueError(
+            f"field {field!r:.80}: a value of type {type(value).__name__} cannot be part of an index's name"
+        )
+
+    def _date(self, field: str, date: str, value: Any) -> str:
+        """Return a date. Those of a minute are alike, and most records of a batch come from few of them."""
+        minute: Any = value
+        if type(value) is int:
+            minute = value // 60
+        elif type(value) is datetime.datetime:
+            minute = value.replace(second=0, microsecond=0)
+        try:
+            text = self._dates.get((date, minute))
+            if text is None:
+                if len(self._dates) >= _DATES:
+                    self._dates.clear()
+                text = self._dates[date, minute] = moment(value).strftime(date)
+        except (TypeError, ValueError):  # a list cannot be looked up
+            raise ValueError(f"field {field!r:.80} is no time: {NO_TIME}") from None
+        return text
 
     def _admit(self, wanted: str) -> str:
         name = _UNSAFE.sub("_", wanted.lower()).lstrip("_-")
@@ -95,17 +126,3 @@ class IndexNames:
         self._admitted.setdefault(name, now)
         self._safe[wanted] = name
         return name
-
-
-def _value(record: Mapping[str, Any], field: str, date: str | None) -> str:
-    value = record.get(field)
-    if value is None or value == "":
-        raise ValueError(f"field {field!r:.80} is missing, and the name of the index needs it")
-    if date is not None:
-        try:
-            return moment(value).strftime(date)
-        except ValueError as error:
-            raise ValueError(f"field {field!r:.80}: {error}") from None
-    if isinstance(value, str | int):
-        return str(value)
-    raise ValueError(f"field {field!r:.80}: a value of type {type(value).__name__} cannot be part of an index's name")

@@ -20,6 +20,7 @@ PRIORITY = 150
 #: What the default says of new indices:
 #: - text is a keyword of up to 8,191 characters, so that no term is larger than Lucene takes; longer text is kept, but
 #:   not found;
+#: - a number with a fraction is a double, where Elasticsearch would make it a float, which 1e300 does not fit;
 #: - only text in the form in which times are written becomes a date, and no text becomes a number;
 #: - fields beyond the limit of a mapping are kept, but not found, so that no record is lost to it.
 MAPPINGS: dict[str, Any] = {
@@ -28,6 +29,7 @@ MAPPINGS: dict[str, Any] = {
     "numeric_detection": False,
     "dynamic_templates": [
         {"times": {"match_mapping_type": "date", "mapping": {"type": "date", "format": "strict_date_optional_time"}}},
+        {"fractions": {"match_mapping_type": "double", "mapping": {"type": "double"}}},
         {"text": {"match_mapping_type": "string", "mapping": {"type": "keyword", "ignore_above": 8191}}},
     ],
 }

@@ -2,6 +2,9 @@
 
 import datetime
 
+#: What is said of a value that is none.
+NO_TIME = "it must be a datetime, Unix seconds, or text in ISO 8601"
+
 
 def moment(value: object) -> datetime.datetime:
     """Return a time in UTC, of a datetime, of Unix seconds, or of text in ISO 8601 (UTC where it names no zone).
@@ -19,4 +22,4 @@ def moment(value: object) -> datetime.datetime:
             return datetime.datetime.fromtimestamp(value, datetime.UTC)
     except (ValueError, OverflowError, OSError):
         pass
-    raise ValueError("is no time: it must be a datetime, Unix seconds, or text in ISO 8601")
+    raise ValueError(NO_TIME)
