@@ -1,0 +1,104 @@
+"""The collections of one sink: each is looked at, and made ready, before it is first written to."""
+
+import contextlib
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from pymongo import ASCENDING
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import CollectionInvalid, OperationFailure, PyMongoError
+
+from pumpkit import ConfigError
+from pumpkit_mongo.originals import SettingsOfOriginals
+from pumpkit_mongo.settings import Capped, Index
+from pumpkit_mongo.verdicts import verdict
+
+log = logging.getLogger(__name__)
+
+_UNAUTHORIZED, _NAMESPACE_EXISTS = 13, 48
+
+
+@attrs.define(eq=False)
+class Collections:
+    """What was made ready in this process."""
+
+    database: Database[dict[str, Any]]
+    settings: SettingsOfOriginals
+    place: str
+    _ready: dict[str, Collection[dict[str, Any]]] = attrs.field(factory=dict, init=False)
+
+    def get(self, name: str) -> Collection[dict[str, Any]]:
+        """Return a collection. Raises a verdict."""
+        found = self._ready.get(name)
+        if found is None:
+            try:
+                self._make_ready(name)
+            except PyMongoError as error:
+                raise verdict(error, f"{self.place}, collection {name}") from None
+            found = self._ready[name] = self.database[name]
+        return found
+
+    def _make_ready(self, name: str) -> None:
+        cap, there = self.settings.cap(), self._look(name)
+        if there is None and cap.max_bytes:
+            self._make_capped(name, cap)
+        elif there is not None:
+            self._check(name, there, cap)
+        if self.settings.makes_indexes():
+            for index in self._indexes():
+                self._make_index(name, index)
+            if self.settings.expires():
+                expiry = [(self.settings.expire_field, ASCENDING)]
+                self.database[name].create_index(expiry, expireAfterSeconds=0)
+
+    def _look(self, name: str) -> Mapping[str, Any] | None:
+        """Return what a collection is like, None if it is not there; nothing is known of it where that is forbidden."""
+        try:
+            return next(iter(self.database.list_collections(filter={"name": name})), None)
+        except OperationFailure as error:
+            if error.code != _UNAUTHORIZED:
+                raise
+            log.warning("%s: the user may not look at collection %s, so it is taken for a plain one", self.place, name)
+            return {}
+
+    def _check(self, name: str, there: Mapping[str, Any], cap: Capped) -> None:
+        options = there.get("options", {})
+        if there.get("type") == "timeseries" and self.settings.duplicates != "possible":
+            raise ConfigError(
+                f"{self.place}: {name} is a time-series collection, which keeps no unique id, so that a record which is"
+                " sent again is there twice: name another collection, or set `duplicates: possible`"
+            )
+        if there.get("type") == "view":
+            raise ConfigError(f"{self.place}: {name} is a view, which takes no records")
+        if cap.max_bytes and there and not options.get("capped"):
+            raise ConfigError(
+                f"{self.place}: {name} is there and is not capped: name another collection, or take the cap out"
+            )
+        if cap.max_bytes and options.get("size") and options["size"] < cap.max_bytes:
+            log.warning("%s: %s is capped at %s bytes, not at %s", self.place, name, options["size"], cap.max_bytes)
+
+    def _make_capped(self, name: str, cap: Capped) -> None:
+        more: Any = {"max": cap.max_records} if cap.max_records else {}
+        with contextlib.suppress(CollectionInvalid):  # another process was faster
+            try:
+                self.database.create_collection(name, capped=True, size=int(cap.max_bytes), **more)
+            except OperationFailure as error:
+                if error.code != _NAMESPACE_EXISTS:
+                    raise
+
+    def _indexes(self) -> list[Index]:
+        """Return the indexes that are asked for, and that of `upsert-by`."""
+        settings = self.settings
+        by = [Index(keys=settings.upsert_by, unique=True)] if settings.upsert_by else []
+        return [*settings.indexes, *by]
+
+    def _make_index(self, name: str, index: Index) -> None:
+        pairs = (
+            [(field, ASCENDING) for field in index.keys] if isinstance(index.keys, list) else list(index.keys.items())
+        )
+        options: dict[str, Any] = {"name": index.name} if index.name else {}
+        options |= {word: True for word in ("unique", "sparse") if getattr(index, word)}
+        self.database[name].create_index(pairs, **options)

@@ -1,0 +1,174 @@
+"""The settings of one pump, as `meta` has them."""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import attrs
+from pymongo.errors import PyMongoError
+from pymongo.uri_parser import parse_uri
+
+from pumpkit import ByteSize, Seconds, Secret, key
+from pumpkit_mongo.documents import MAX_DOCUMENT
+from pumpkit_mongo.names import CollectionNames
+
+#: Where no setting and no URL names one.
+DEFAULT_DATABASE = "pumpkit"
+
+
+def shown(url: str) -> str:
+    """Return the hosts of a URL: what may be shown of it."""
+    return re.sub(r"^([a-z+]*://)?(.*@)?([^/?@]*).*$", r"\3", url, flags=re.DOTALL)
+
+
+def _check_url(settings: "Settings", _: object, url: Secret) -> None:
+    text = url.reveal()
+    if text.startswith("mongodb+srv://"):  # more of it only the name server knows
+        return
+    try:
+        parse_uri(text)
+    except (PyMongoError, ValueError) as error:
+        raise ValueError(f"is no URL of a MongoDB ({shown(text) or 'no host'}): {_plain(error, text)}") from None
+
+
+def _plain(error: Exception, url: str) -> str:
+    """Return what the driver says, unless that shows a part of the URL before its hosts."""
+    secret = url.rpartition("@")[0].partition("://")[2]
+    text = str(error).partition(" Hint:")[0]
+    return "see its format" if any(part and part in text for part in re.split("[:@]", secret)) else text
+
+
+def _check_collection(settings: "Settings", _: object, collection: str) -> None:
+    if collection:
+        CollectionNames(collection, 1)
+
+
+def _check_database(settings: "Settings", _: object, database: str) -> None:
+    if database and not re.fullmatch(r"[^/\\. \"$*<>:|?\0]{1,63}", database):
+        raise ValueError(f"{database!r:.80} is no name of a database")
+
+
+def _check_upsert(settings: "Settings", _: object, fields: list[str]) -> None:
+    if settings.mode == "upsert" and not fields:
+        raise ValueError("is missing: name the fields that make one document of records, or set `mode` to insert")
+    if settings.mode == "insert" and fields:
+        raise ValueError("is for `mode: upsert`")
+
+
+def _check_write_concern(settings: "Settings", _: object, w: int | str | None) -> None:
+    if w == 0:
+        raise ValueError("0 asks for no answer, so that nothing would be known of a write")
+
+
+def _check_password(settings: "Settings", _: object, password: Secret | None) -> None:
+    if password is not None and not settings.username:
+        raise ValueError("needs `username` beside it")
+
+
+@attrs.define(eq=False)
+class Index:
+    """One index that is made where it is missing."""
+
+    keys: dict[str, Literal[1, -1, "hashed", "text", "2dsphere"]] | list[str] = key(
+        about="The fields, in order: names, or names with 1, -1, hashed, text or 2dsphere."
+    )
+    unique: bool = key(False, about="A record with values that another one has is rejected.")
+    sparse: bool = key(False, about="Documents without the fields are not in it.")
+    name: str = key("", about="Its name. Default: made of the fields.")
+
+
+@attrs.define(eq=False)
+class Capped:
+    """A collection of bounded size, which forgets its oldest documents."""
+
+    max_bytes: ByteSize = key(ByteSize(0), about="Its size. 0: it is not capped.")
+    max_records: int = key(0, about="The most documents in it. 0: as many as fit.")
+
+
+@attrs.define(eq=False)
+class Settings:
+    """Where records go, and what the collections are like."""
+
+    url: Secret = key(
+        about="Where the server is, `mongodb://` or `mongodb+srv://`, with the options of the driver.",
+        validator=_check_url,
+        aliases=("mongo_url",),
+    )
+    database: str = key("", about="The database. Default: that of the URL, else `pumpkit`.", validator=_check_database)
+    collection: str = key(
+        "",
+        about="The collection. `{field}` in it is a field of the record, `{timestamp:%Y-%m}` a date of the record's "
+        "time in that field, in UTC. Default: the pump's name.",
+        validator=_check_collection,
+        aliases=("collection_name",),
+    )
+    max_collections: int = key(
+        100,
+        about="How many collections a process writes to, where `collection` takes their names of records; a record "
+        "that needs one more is rejected.",
+        validator=attrs.validators.ge(1),
+    )
+    mode: Literal["insert", "upsert"] = key(
+        "insert",
+        about="`insert` keeps every record, under its id. `upsert` keeps the last of all that agree in `upsert-by`.",
+    )
+    upsert_by: list[str] = key(
+        about="The fields that make one document of records, for `mode: upsert`; a unique index over them is made.",
+        factory=list,
+        validator=_check_upsert,
+    )
+    duplicates: Literal["never", "possible"] = key(
+        "never",
+        about="`possible` allows time-series collections, which keep no unique id: what is sent again is there twice.",
+    )
+    indexes: list[Index] = key(about="Indexes that are made where they are missing.", factory=list)
+    create_indexes: bool = key(True, about="Make `indexes`, and those that `upsert-by` and expiry need.")
+    capped: Capped = key(about="Make collections capped; one that is there and is not is refused.", factory=Capped)
+    expire_after: Seconds | None = key(
+        None,
+        about="Remove documents so long after the record's time: `expire-field` is filled in where it is not.",
+    )
+    expire_by_record: bool = key(False, about="Remove documents at the time that the record has in `expire-field`.")
+    expire_field: str = key("expire_at", about="The field with the time to remove a document at; null keeps it.")
+    time_field: str = key("timestamp", about="The field with the record's time, for `expire-after`.")
+    write_concern: int | str | None = key(
+        None,
+        about="How many members of a replica set confirm a write. Default: that of the URL, else `majority`.",
+        validator=_check_write_concern,
+    )
+    max_bytes: ByteSize = key(
+        ByteSize(16 << 20),
+        about="The most bytes of one command; a batch becomes several where it is larger.",
+        validator=attrs.validators.and_(attrs.validators.ge(1), attrs.validators.le(40 << 20)),
+        aliases=("max_insert_batch_size_bytes",),
+    )
+    max_document_bytes: ByteSize = key(
+        ByteSize(MAX_DOCUMENT),
+        about="The most bytes of one document; a larger record is rejected. The server takes no more than 16 MiB.",
+        validator=attrs.validators.ge(1),
+        aliases=("max_document_size_bytes",),
+    )
+
+    username: str = key("", about="The user, if the URL names none.")
+    password: Secret | None = key(None, about="The user's password.", validator=_check_password)
+    auth_source: str = key("", about="The database that knows the user. Default: that of the URL, else `admin`.")
+    auth_mechanism: str = key("", about="How the user is proven, such as SCRAM-SHA-256 or MONGODB-X509.")
+
+    tls: bool | None = key(None, about="Speak TLS. Default: as the URL says.", aliases=("mongo_use_ssl",))
+    tls_ca_file: Path | None = key(
+        None, about="The certificates of authorities that are trusted, in PEM.", aliases=("mongo_ssl_ca_file",)
+    )
+    tls_certificate_key_file: Path | None = key(
+        None, about="This side's certificate and its key, in one PEM file.", aliases=("mongo_ssl_pem_keyfile",)
+    )
+    tls_certificate_key_password: Secret | None = key(None, about="The password of that key.")
+    tls_allow_invalid_certificates: bool = key(
+        False,
+        about="Take any certificate; passwords are then open to whoever listens.",
+        aliases=("mongo_ssl_insecure_skip_verify",),
+    )
+    tls_allow_invalid_hostnames: bool = key(
+        False,
+        about="Take a trusted certificate of another host.",
+        aliases=("mongo_ssl_allow_invalid_hostnames",),
+    )
