@@ -120,7 +120,10 @@ def of_request(error: Exception, hosts: str) -> Exception:
         case SerializationError():
             return Unavailable(f"{hosts}: the answer is not JSON; does a proxy answer in Elasticsearch's place?")
         case TransportError():
-            return Unavailable(f"{hosts}: {told_reason(_innermost(error))}")
+            told = _told_error(error)
+            if "http:" in hosts and "closed connection without response" in told:
+                told += " (is it https://?)"
+            return Unavailable(f"{hosts}: {told}")
     return error
 
 
@@ -131,7 +134,7 @@ def _of_status(error: ApiError, hosts: str) -> Exception:
     if status == 413:
         return TooLarge(told_reason(reason))
     if kind == "media_type_header_exception" or status in (406, 415):
-        return ConfigError(_other_version(hosts, reason))
+        return ConfigError(_other_version(hosts, str(found)))
     if 300 <= status < 400:
         return ConfigError(f"{hosts}: answers with a redirect ({status}); put the address it leads to in `hosts`")
     judgement = of_error(status, kind, reason)
@@ -143,18 +146,18 @@ def _of_status(error: ApiError, hosts: str) -> Exception:
     return ServerFault(told)
 
 
-def _other_version(hosts: str, reason: str) -> str:
-    older = re.search(r"Accept version must be either version (\d+) or \d+, but found (\d+)", reason)
+def _other_version(hosts: str, said: str) -> str:
+    older = re.search(r"version must be either version (\d+) or \d+, but found (\d+)", said)
     if older and int(older[1]) < int(older[2]):
         return (
             f"{hosts}: the server is Elasticsearch {older[1]}, and the installed client speaks to {older[2]} only: "
             f"pip install 'elasticsearch<{older[2]}'"
         )
-    return f"{hosts}: this is no server that the installed client can speak to: {told_reason(reason)}"
+    return f"{hosts}: this is no server that the installed client can speak to: {told_reason(said)}"
 
 
 def _of_tls(error: SSLError, hosts: str) -> Exception:
-    told = told_reason(_innermost(error))
+    told = _told_error(error)
     if "CERTIFICATE_VERIFY_FAILED" in told or "ingerprint" in told or "certificate" in told.lower():
         return ConfigError(
             f"{hosts}: its certificate is not trusted ({told}): "
@@ -165,11 +168,9 @@ def _of_tls(error: SSLError, hosts: str) -> Exception:
     return Unavailable(f"{hosts}: {told}")
 
 
-def _innermost(error: BaseException) -> BaseException:
-    """Return what a driver's error wraps."""
-    errors = getattr(error, "errors", ())
-    inner = errors[0] if errors else getattr(error, "reason", None)
-    return _innermost(inner) if isinstance(inner, BaseException) and inner is not error else error
+def _told_error(error: TransportError) -> str:
+    """Return what went wrong with a connection, without the objects that it went wrong in."""
+    return told_reason(re.sub(r"^HTTPS?Connection(Pool)?\(.*?\): ", "", str(error.message)))
 
 
 def retry_after(header: str | None) -> float | None:

@@ -26,7 +26,7 @@ class Host:
 def parse(hosts: str | Sequence[str]) -> list[Host]:
     """Return addresses given as a list, or as one text with commas between. Raises ValueError, without credentials."""
     urls = hosts.split(",") if isinstance(hosts, str) else hosts
-    found = [_parse(url.strip()) for url in urls]
+    found = list(dict.fromkeys(_parse(url.strip()) for url in urls))
     if not found:
         raise ValueError("names no host; write [http://localhost:9200]")
     if len({(host.username, host.password) for host in found}) > 1:

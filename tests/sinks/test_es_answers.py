@@ -1,0 +1,200 @@
+"""Answers that no Elasticsearch here can be made to give, from a script; and what a proxy in its place may say."""
+
+import contextlib
+import datetime
+import email.utils
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from pumpkit.errors import ConfigError, PartialWrite, Unavailable
+from tests.sinks.es_scripted import Answer, ScriptedServer, items
+from tests.sinks.es_world import EsWorld, numbers
+
+pytestmark = pytest.mark.elasticsearch
+
+
+@pytest.fixture
+def script() -> Iterator[Callable[..., tuple[EsWorld, ScriptedServer]]]:
+    """Start a scripted server: `world, server = script(Answer(503), about=...)`."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*answers: Answer, about: Answer | None = None) -> tuple[EsWorld, ScriptedServer]:
+            server = ScriptedServer(*answers, about=about)
+            stack.callback(server.stop)
+            world = EsWorld()
+            stack.callback(world.close)
+            return world, server
+
+        yield start
+
+
+def opened(world: EsWorld, server: ScriptedServer, **meta: Any) -> Any:
+    """Return a sink of a scripted server."""
+    return world.open(hosts=server.url, template="none", **meta)
+
+
+BUSY = {"error": {"type": "es_rejected_execution_exception", "reason": "rejected execution"}, "status": 429}
+SHED = {"X-Elastic-Product": "Elasticsearch", "Content-Type": "application/json"}
+
+
+def test_retry_after_in_seconds(script: Callable[..., Any]) -> None:
+    """What a server asks for, the pump is told."""
+    world, server = script(Answer(429, BUSY, SHED | {"Retry-After": "7"}))
+    with pytest.raises(Unavailable, match="rejected execution") as caught:
+        world.write(opened(world, server), numbers(0, 2))
+    assert caught.value.retry_after == 7.0
+
+
+def test_retry_after_as_a_date(script: Callable[..., Any]) -> None:
+    """A date is so many seconds from now, and a date that is over none."""
+    now = datetime.datetime.now(datetime.UTC)
+    late = email.utils.format_datetime(now + datetime.timedelta(hours=1), usegmt=True)
+    over = email.utils.format_datetime(now - datetime.timedelta(hours=1), usegmt=True)
+    world, server = script(*(Answer(503, b"", SHED | {"Retry-After": when}) for when in (late, over, "soon")))
+    sink = opened(world, server)
+    asked = []
+    for _ in range(3):
+        with pytest.raises(Unavailable) as caught:
+            world.write(sink, numbers(0, 2))
+        asked.append(caught.value.retry_after)
+    assert asked[0] is not None
+    assert 3_000 < asked[0] <= 3_601
+    assert asked[1:] == [0.0, None]
+
+
+@pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
+def test_a_request_that_is_for_later(script: Callable[..., Any], status: int) -> None:
+    """Whatever says "not now" for the whole request, with whatever body, is for later, and is asked once."""
+    world, server = script(Answer(status, b"<html>Bad gateway</html>", {"Content-Type": "text/html"}))
+    with pytest.raises(Unavailable):
+        world.write(opened(world, server), numbers(0, 2))
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (Answer(200, b"<html>Welcome</html>", {"Content-Type": "text/html"}), ConfigError),
+        (Answer(200, b"{", SHED), Unavailable),
+        (Answer(301, b"", {"Location": "https://elsewhere.example/"}), ConfigError),
+        (Answer(404, {"error": "no handler found for uri [/audit/_bulk]"}, SHED), ConfigError),
+        (Answer(403, b"Forbidden", {"Content-Type": "text/plain"}), ConfigError),
+        (Answer(406, {"error": {"type": "media_type", "reason": "x"}}, SHED), ConfigError),
+        (Answer(500, {"error": {"type": "null_pointer_exception", "reason": "x"}}, SHED), None),
+        (Answer(400, {"error": {"type": "illegal_argument_exception", "reason": "x"}}, SHED), None),
+        (Answer(200, {"errors": False, "items": []}), None),
+        (Answer(200, {"errors": False}), None),
+        (Answer(200, {"errors": False, "items": [{"create": {}}, {"create": {}}]}), None),
+        (Answer(200, {"errors": True, "items": [{"index": {"status": 200}}] * 2}), None),
+        (Answer(200, [1, 2]), None),
+    ],
+)
+def test_a_request_that_failed_as_a_whole(
+    script: Callable[..., Any], answer: Answer, verdict: type[Exception] | None
+) -> None:
+    """Nothing is taken for written that was not said to be; what nobody understands is an unknown verdict."""
+    world, server = script(answer)
+    with pytest.raises(Exception) as caught:
+        world.write(opened(world, server), numbers(0, 2))
+    if verdict is None:
+        assert not isinstance(caught.value, (Unavailable, ConfigError, PartialWrite, OSError))
+    else:
+        assert isinstance(caught.value, verdict)
+
+
+def test_each_item_by_its_own_status(script: Callable[..., Any]) -> None:
+    """Written, there already, for later, refused: each record has its own verdict."""
+    world, server = script(
+        Answer(
+            200,
+            {
+                "errors": True,
+                "items": [
+                    {"create": {"status": 201}},
+                    {"create": {"status": 409, "error": {"type": "version_conflict_engine_exception"}}},
+                    {"create": {"status": 429, "error": {"type": "es_rejected_execution_exception", "reason": "r"}}},
+                    {"create": {"status": 503, "error": {"type": "unavailable_shards_exception", "reason": "r"}}},
+                    {"create": {"status": 400, "error": {"type": "document_parsing_exception", "reason": "bad"}}},
+                    {"create": {"status": 500, "error": {"type": "exception", "reason": "r"}}},
+                    {"create": {"status": 409, "error": {"type": "other", "reason": "r"}}},
+                ],
+            },
+        )
+    )
+    rejected, retry = world.answer(opened(world, server), numbers(0, 7))
+    assert (rejected, retry) == ({4: "document_parsing_exception: bad", 6: "other: r"}, [2, 3, 5])
+
+
+@pytest.mark.parametrize(
+    ("statuses", "verdict"), [((429, 503), Unavailable), ((500, 429), None), ((403, 500), ConfigError)]
+)
+def test_items_that_are_all_put_off(
+    script: Callable[..., Any], statuses: tuple[int, ...], verdict: type[Exception] | None
+) -> None:
+    """Where nothing came of it, the reason that matters most is raised: a person's, then an unknown one, then time."""
+    world, server = script(items(*statuses, type="some", reason="reason"))
+    with pytest.raises(Exception) as caught:
+        world.write(opened(world, server), numbers(0, 2))
+    if verdict is None:
+        assert type(caught.value).__name__ == "ServerFault"
+    else:
+        assert isinstance(caught.value, verdict)
+
+
+def test_a_later_request_that_fails(script: Callable[..., Any]) -> None:
+    """What an earlier request of the same write wrote and refused is told; the rest is for later."""
+    world, server = script(items(201, 400, type="bad", reason="x"), Answer(503, b"", SHED))
+    sink = opened(world, server, **{"max-bytes": 210})
+    rejected, retry = world.answer(sink, numbers(0, 6))
+    assert (rejected, retry) == ({1: "bad: x"}, [2, 3, 4, 5])
+    with pytest.raises(Unavailable):
+        world.write(sink, numbers(2, 4), first=2)
+
+
+def test_a_write_without_time_left(script: Callable[..., Any]) -> None:
+    """All requests of a write share its time: when it is over, no other is sent."""
+    world, server = script(items(201))
+    sink = opened(world, server, **{"max-bytes": 1})
+    with pytest.raises(TimeoutError, match="ran out"):
+        world.write(sink, numbers(0, 3), timeout=1e-9)
+    assert server.requests == []
+
+
+def test_what_is_sent(script: Callable[..., Any]) -> None:
+    """Lines of JSON with the content type of the client's version, and the least of an answer is asked for."""
+    world, server = script(items(201))
+    world.write(opened(world, server, pipeline="p q", **{"wait-for-active-shards": "all"}), [{"n": 1}])
+    (path, headers, body) = server.requests[0]
+    assert path.startswith("/audit/_bulk?filter_path=errors,items.*.status,")
+    assert "&pipeline=p+q&wait_for_active_shards=all&timeout=" in path
+    assert headers["content-type"].startswith("application/vnd.elasticsearch+x-ndjson; compatible-with=")
+    assert body == b'{"create":{"_id":"0190f0b0c0de7000800000000000000a-0"}}\n{"n":1}\n'
+
+
+def test_what_elasticsearch_warns_of_is_logged_once(
+    script: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A deprecation is told once, and raised never."""
+    said = SHED | {"Warning": '299 Elasticsearch-9.5.3 "the old way is deprecated"'}
+    world, server = script(Answer(200, items(201).body, said))
+    sink = opened(world, server)
+    for n in range(3):
+        world.write(sink, numbers(n, 1), first=n)
+    assert [record.getMessage() for record in caplog.records] == ["Elasticsearch warns: the old way is deprecated"]
+
+
+@pytest.mark.parametrize(
+    ("about", "told"),
+    [
+        (Answer(200, {"version": {"number": "9.5.3"}}, {"Content-Type": "application/json"}), "not Elasticsearch"),
+        (Answer(200, {"version": {"number": "7.17.29"}}), "7.17.29; the oldest that is supported is 8"),
+        (Answer(404, b"nothing here", {"Content-Type": "text/plain"}), "404"),
+    ],
+)
+def test_a_server_that_is_another(script: Callable[..., Any], about: Answer, told: str) -> None:
+    """What is no Elasticsearch, or too old a one, is refused at the start."""
+    world, server = script(items(201), about=about)
+    with pytest.raises(ConfigError, match=told):
+        opened(world, server)
