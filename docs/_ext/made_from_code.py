@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from importlib import import_module
+from typing import ClassVar
 
 import click
 from docutils import nodes
@@ -112,6 +113,30 @@ class Options(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines))
 
 
+class MetaSettings(SphinxDirective):
+    """`{meta-settings} module:CLASS`: the settings of a sink, as under `meta`; `:without:` leaves out a class's."""
+
+    required_arguments = 1
+    option_spec: ClassVar = {"without": str}
+
+    def run(self) -> list[nodes.Node]:
+        known = {one.key for one in self.described(self.options["without"])} if "without" in self.options else set()
+        settings = [one for one in self.described(self.arguments[0]) if one.key not in known]
+        return self.parse_text_to_nodes("\n".join(line for one in settings for line in definition(one)))
+
+    def described(self, where: str) -> list[Setting]:
+        module, _, name = where.partition(":")
+        return describe(getattr(import_module(module), name))
+
+
+def definition(setting: Setting) -> Iterator[str]:
+    """Yield the lines of one setting of a sink, as a definition."""
+    default = "required" if setting.required else f"default: `{setting.default}`" if setting.default else ""
+    yield f"`{setting.key}` ({setting.type}{', ' if default else ''}{default})"
+    yield f": {setting.about}"
+    yield ""
+
+
 def arguments_as_definitions(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Make definition lists, in a docstring's lines, of arguments written as `name: text` with indented lines below."""
     spread: list[str] = []
@@ -129,4 +154,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("legacy", Legacy)
     app.add_directive("tables", Tables)
     app.add_directive("options", Options)
+    app.add_directive("meta-settings", MetaSettings)
     return {"parallel_read_safe": True}
