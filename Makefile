@@ -107,4 +107,4 @@ servers: system-tools $(VENV)/.dev ## install the servers for tests, in .servers
 .PHONY: system-tools
 system-tools:
 	@tools/need-command openssl=openssl redis-server=redis-server strace=strace systemd-analyze=systemd \
-		javac=openjdk-17-jdk-headless mvn=maven
+		javac=default-jdk-headless mvn=maven

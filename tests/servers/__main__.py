@@ -1,4 +1,4 @@
-"""Servers by hand, until Ctrl-C: `python -m tests.servers NAME [WORDS]` starts one and prints its URL.
+"""Servers by hand, until Ctrl-C or SIGTERM: `python -m tests.servers NAME [WORDS]` starts one and prints its URL.
 
 python -m tests.servers mongo [auth|tls|quick-ttl]
 python -m tests.servers elasticsearch [8|9] [security|tls]
@@ -30,6 +30,7 @@ def main() -> None:
         sys.exit(__doc__)
     certificates = Certificates.made() if "tls" in words else None
     server = makers[name](words, certificates)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         server.start()
         print(server.url, flush=True)

@@ -10,7 +10,10 @@ import shutil
 import ssl
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from tests.servers import java
@@ -26,6 +29,9 @@ _JAVA = {8: 17, 9: 21}
 
 #: Modules of a node, and those that security needs besides.
 _PLAIN, _SECURITY = ["transport-netty4"], ["x-pack-core", "x-pack-security", "analysis-lite"]
+
+#: Free space on the disk that a node asks for: little, so that a disk that is nearly full makes no test fail.
+_DISK = [f"cluster.routing.allocation.disk.watermark.{mark}=1mb" for mark in ("low", "high", "flood_stage")]
 
 _LOGGING = """\
 appender.c.type = Console
@@ -59,6 +65,9 @@ class ElasticServer(ServerProcess):
 
     patience = 90.0
 
+    #: What `clean` sets the settings of the cluster to, by kind.
+    settings_before: Mapping[str, dict[str, str]] = MappingProxyType({})
+
     def __init__(
         self,
         *settings: str,
@@ -77,6 +86,10 @@ class ElasticServer(ServerProcess):
     def url(self) -> str:
         """Where it is, without a user."""
         return f"{'https' if self.certificates else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def _address(self) -> str:
+        return self.url
 
     def _make_home(self) -> None:
         config, modules = self.folder / "config", self.folder / "modules"
@@ -102,7 +115,7 @@ class ElasticServer(ServerProcess):
         command += [f"-Dlog4j2.configurationFile={self.folder}/log4j2.properties"]
         command += ["-cp", f"{INSTALLED}/node/ElasticNode:{lib}/*", "ElasticNode", str(self.folder)]
         command += ["network.host=127.0.0.1", f"http.port={self.port}", f"transport.port={self.port + 10_000}"]
-        command += ["discovery.type=single-node", *(["xpack.security.enabled=true"] if self.security else [])]
+        command += ["discovery.type=single-node", *_DISK, *(["xpack.security.enabled=true"] if self.security else [])]
         if self.certificates:
             command += ["xpack.security.http.ssl.enabled=true", "xpack.security.http.ssl.key=server.key"]
             command += ["xpack.security.http.ssl.certificate=server.pem"]
@@ -120,7 +133,7 @@ class ElasticServer(ServerProcess):
     ) -> tuple[int, Any]:
         """Send a request; return status and answer. `body` is JSON, or bytes of lines of JSON."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, method=method)
+        request = urllib.request.Request(self._address + path, data, method=method)
         request.add_header("Content-Type", "application/x-ndjson" if isinstance(body, bytes) else "application/json")
         if self.security and user is not None:
             request.add_header("Authorization", "Basic " + base64.b64encode(":".join(user).encode()).decode())
@@ -134,7 +147,11 @@ class ElasticServer(ServerProcess):
 
     def count(self, index: str) -> int:
         """Return how many documents an index, or a pattern of indices, has."""
-        return len(self.documents(index))
+        self.request("POST", f"/{index}/_refresh?ignore_unavailable=true")
+        status, answer = self.request("GET", f"/{index}/_count?ignore_unavailable=true")
+        assert status == 200, answer
+        assert not answer["_shards"]["failed"], answer
+        return int(answer["count"])
 
     def documents(self, index: str) -> list[dict[str, Any]]:
         """Return every document of an index or a pattern of indices, each with its id as `_id` and `_index`."""
@@ -159,25 +176,51 @@ class ElasticServer(ServerProcess):
         if not self.alive:
             self.start()
         self.resume()
-        for kind in ("persistent", "transient"):
-            set_now = self.request("GET", "/_cluster/settings?flat_settings=true")[1][kind]
-            if set_now:
-                self.request("PUT", "/_cluster/settings", {kind: dict.fromkeys(set_now)})
-        state = self.request("GET", "/_cluster/state/metadata?filter_path=metadata")[1]["metadata"]
-        if state.get("data_stream", {}).get("data_stream"):  # the module that can delete them is not published
-            self.kill()
-            shutil.rmtree(self.folder / "data")
-            self.start()
-            return
-        for name in state.get("indices", {}):
-            if not name.startswith(".security"):
-                self.request("DELETE", f"/{name}")
-        for name in state.get("index_template", {}).get("index_template", {}):
-            self.request("DELETE", f"/_index_template/{name}")
-        for name in state.get("component_template", {}).get("component_template", {}):
-            self.request("DELETE", f"/_component_template/{name}")
-        for name in self.request("GET", "/_ingest/pipeline")[1] or {}:
-            self.request("DELETE", f"/_ingest/pipeline/{name}")
+        for kind, values in self.cluster_settings().items():
+            before = self.settings_before.get(kind, {})
+            if values != before:
+                self.request("PUT", "/_cluster/settings", {kind: dict.fromkeys(values) | before})
+        if streams := self.data_streams():
+            self._drop_data_streams(streams)
+        for path in self.made():
+            status, answer = self.request("DELETE", path)
+            if status == 403:  # an index that is read-only
+                self.request("PUT", f"{path}/_settings", {"index.blocks.read_only": None})
+                status, answer = self.request("DELETE", path)
+            assert status == 200, f"{path}: {answer}"
+
+    def cluster_settings(self) -> dict[str, dict[str, str]]:
+        """Return the settings of the cluster that were changed while it runs, by kind: persistent and transient."""
+        settings: dict[str, dict[str, str]] = self.request("GET", "/_cluster/settings?flat_settings=true")[1]
+        return settings
+
+    def data_streams(self) -> list[str]:
+        """Return the names of the data streams, but for those of Elasticsearch itself."""
+        streams = self._metadata().get("data_stream", {}).get("data_stream", {})
+        return [name for name in streams if not name.startswith(".")]
+
+    def made(self) -> list[str]:
+        """Return the paths of what users can make besides, each before what it may be made of."""
+        state = self._metadata()
+        kinds = {
+            "": state.get("indices", {}),
+            "/_index_template": state.get("index_template", {}).get("index_template", {}),
+            "/_component_template": state.get("component_template", {}).get("component_template", {}),
+            "/_template": state.get("templates", {}),
+            "/_ingest/pipeline": [pipeline["id"] for pipeline in state.get("ingest", {}).get("pipeline", [])],
+        }
+        every = ((kind, name) for kind, names in kinds.items() for name in names)
+        return [f"{kind}/{urllib.parse.quote(name, safe='')}" for kind, name in every if not name.startswith(".")]
+
+    def _metadata(self) -> dict[str, Any]:
+        metadata: dict[str, Any] = self.request("GET", "/_cluster/state/metadata?filter_path=metadata")[1]["metadata"]
+        return metadata
+
+    def _drop_data_streams(self, names: list[str]) -> None:
+        """Begin with no data: the module that can delete data streams is not published."""
+        self.kill()
+        shutil.rmtree(self.folder / "data")
+        self.start()
 
     def wait_for_status(self, status: str) -> None:
         """Wait until the cluster's health is yellow or green."""

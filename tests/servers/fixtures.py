@@ -222,13 +222,20 @@ def redis_tls(certificates: "Certificates", shared_servers: Shared) -> "TlsRedis
 # MongoDB's protocol ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def new_mongo(request: pytest.FixtureRequest) -> Iterator[Callable[..., "MongoServer"]]:
-    """Start a server of one's own: `new_mongo(auth=True, tls=True, quick_ttl=True)`."""
-    from tests.servers.mongo import MongoServer, find
+def need_mongo() -> None:
+    """Skip if there is no server that speaks MongoDB's protocol."""
+    from tests.servers.mongo import find
 
     if find() is None:
         missing("a server that speaks MongoDB's protocol", _INSTALL)
+
+
+@pytest.fixture
+def new_mongo(request: pytest.FixtureRequest) -> Iterator[Callable[..., "MongoServer"]]:
+    """Start a server of one's own: `new_mongo(auth=True, tls=True, quick_ttl=True)`."""
+    from tests.servers.mongo import MongoServer
+
+    need_mongo()
     started: list[MongoServer] = []
 
     def start(*options: str, tls: bool = False, **more: Any) -> MongoServer:
@@ -245,12 +252,12 @@ def new_mongo(request: pytest.FixtureRequest) -> Iterator[Callable[..., "MongoSe
 @pytest.fixture
 def mongo_server(request: pytest.FixtureRequest, shared_servers: Shared) -> "MongoServer":
     """One server, as good as new; that of `--mongo-url`, if there is one."""
-    from tests.servers.mongo import MongoServer, find
+    from tests.servers.mongo import MongoServer
     from tests.servers.yours import YourMongo
 
     url = request.config.getoption("--mongo-url")
-    if url is None and find() is None:
-        missing("a server that speaks MongoDB's protocol", _INSTALL)
+    if url is None:
+        need_mongo()
     server: MongoServer = shared_servers.clean("mongo", lambda: YourMongo(url) if url else MongoServer())
     return server
 

