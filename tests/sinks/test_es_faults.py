@@ -1,5 +1,6 @@
 """Faults of server and network: whatever happens to a write, each record is there once in the end."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -76,6 +77,36 @@ def test_a_server_that_is_killed_and_comes_back(new_es: Callable[..., Any]) -> N
         world.server.wait_for_status("yellow")
         assert world.documents() == dict(enumerate(numbers(0, 1_000)))
     finally:
+        world.close()
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(4, marks=pytest.mark.slow)])
+def test_a_server_that_is_killed_under_load(new_es: Callable[..., Any], kills: int) -> None:
+    """SIGKILL in the middle of writes, again and again: nothing that was acknowledged is lost, nothing is doubled."""
+    world = EsWorld(new_es())
+    sink = world.open()
+    over = threading.Event()
+    written: list[int] = []
+
+    def write() -> None:
+        while not over.is_set():
+            until_written(sink, numbers(len(written), 50), first=len(written))
+            written.extend(range(len(written), len(written) + 50))
+
+    writer = threading.Thread(target=write)
+    try:
+        writer.start()
+        for _ in range(kills):
+            before = len(written)
+            while len(written) < before + 500:
+                time.sleep(0.01)
+            world.server.restart()
+        over.set()
+        writer.join()
+        world.server.wait_for_status("yellow")
+        assert world.documents() == dict(enumerate(numbers(0, len(written))))
+    finally:
+        over.set()
         world.close()
 
 

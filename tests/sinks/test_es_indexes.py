@@ -203,6 +203,19 @@ def test_a_data_stream(es_world: EsWorld) -> None:
     assert rejected[1].startswith("field 'at' is no time: ")
 
 
+def test_a_stream_that_rolls_over(es_world: EsWorld) -> None:
+    """What is sent again after a rollover is there twice: the reason why the sink says `duplicates: possible`."""
+    sink = es_world.open(**{"data-stream": True})
+    records = [{"timestamp": n} for n in range(3)]
+    es_world.write(sink, records)
+    es_world.write(sink, records)
+    assert len(es_world.documents("audit")) == 3
+    es_world.ask("POST", "/audit/_rollover")
+    es_world.write(sink, records)
+    assert es_world.server is not None
+    assert es_world.server.count("audit") == 6
+
+
 def test_a_data_stream_without_a_template(es_world: EsWorld) -> None:
     """Where no template makes it a stream, no plain index is made in its place."""
     sink = es_world.open(template="none", **{"data-stream": True})

@@ -43,7 +43,7 @@ def _parse(url: str) -> Host:
     shown = _without_credentials(url)
     if parts.scheme not in _PORTS or "://" not in url:
         raise ValueError(f"{shown!r} must begin with http:// or https://, as in http://localhost:9200")
-    if not parts.hostname or not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", parts.hostname):
+    if not parts.hostname or not re.fullmatch(r"[\w.-]+|[0-9A-Fa-f:.]+", parts.hostname):
         raise ValueError(f"{shown!r} names no host; it must look like http://localhost:9200")
     if parts.query or parts.fragment:
         raise ValueError(f"{shown!r} must end with the host, its port, or a path")

@@ -52,8 +52,8 @@ class Settings:
     """Where records go, how they are named, and how they get there."""
 
     hosts: str | list[str] = key(
-        about="The addresses of one cluster, http:// or https://; as one text, with commas between. What one of them "
-        "does not take, another is asked for.",
+        about="The addresses of one cluster, http:// or https://; as one text, with commas between. Where one does not "
+        "answer, another is asked.",
         factory=lambda: ["http://localhost:9200"],
         validator=_check_hosts,
         repr=False,
@@ -110,7 +110,7 @@ class Settings:
     ca_file: Path | None = key(None, about="The certificates of authorities that are trusted, in PEM.")
     ca_fingerprint: str = key(
         "",
-        about="The SHA-256 of the authority's certificate, which is trusted then, and no other.",
+        about="The SHA-256 of the certificate of the authority, or of the server: it is trusted then, and no other.",
         validator=_check_fingerprint,
     )
     verify: bool = key(
