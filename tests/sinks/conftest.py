@@ -2,7 +2,7 @@
 
 import csv
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,9 @@ from pumpkit.plugins import Sink
 
 if TYPE_CHECKING:
     from tests.servers.elasticsearch import ElasticServer
+    from tests.servers.mongo import MongoServer
     from tests.sinks.es_world import EsWorld
+    from tests.sinks.mongo_world import MongoWorld
 
 
 class CsvWorld:
@@ -96,6 +98,32 @@ def es_world(es_server: "ElasticServer") -> Iterator["EsWorld"]:
     world = EsWorld(es_server)
     yield world
     world.close()
+
+
+@pytest.fixture
+def mongo_world(mongo_server: "MongoServer") -> Iterator["MongoWorld"]:
+    """An empty MongoDB; sinks that are still open at the end are closed."""
+    from tests.sinks.mongo_world import MongoWorld
+
+    world = MongoWorld(mongo_server)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def new_mongo_world(new_mongo: "Callable[..., MongoServer]") -> Iterator["Callable[..., MongoWorld]"]:
+    """Start a server of one's own, with the words of `new_mongo`."""
+    from tests.sinks.mongo_world import MongoWorld
+
+    worlds: list[MongoWorld] = []
+
+    def start(**how: Any) -> MongoWorld:
+        worlds.append(MongoWorld(new_mongo(**how)))
+        return worlds[-1]
+
+    yield start
+    for world in worlds:
+        world.close()
 
 
 def numbers(first: int, count: int) -> list[dict[str, Any]]:

@@ -66,10 +66,10 @@ class Collections:
 
     def _check(self, name: str, there: Mapping[str, Any], cap: Capped) -> None:
         options = there.get("options", {})
-        if there.get("type") == "timeseries" and self.settings.duplicates != "possible":
+        if there.get("type") == "timeseries" and not self.settings.allow_duplicates:
             raise ConfigError(
                 f"{self.place}: {name} is a time-series collection, which keeps no unique id, so that a record which is"
-                " sent again is there twice: name another collection, or set `duplicates: possible`"
+                " sent again is there twice: name another collection, or set `allow-duplicates: true`"
             )
         if there.get("type") == "view":
             raise ConfigError(f"{self.place}: {name} is a view, which takes no records")

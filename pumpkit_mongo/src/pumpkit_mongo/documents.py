@@ -36,7 +36,7 @@ class Document:
     @property
     def for_driver(self) -> RawBSONDocument:
         """The document as the driver sends it, without looking into it."""
-        return RawBSONDocument(self.raw, OPTIONS)
+        return RawBSONDocument(self.raw)
 
 
 class Encoder:
@@ -75,15 +75,15 @@ class Encoder:
             raise ValueError(_words(error)) from None
         if len(raw) > self._max_bytes:
             raise ValueError(f"is a document of {len(raw)} bytes; {self._max_bytes} are the most")
-        if _is_deep(record, MAX_DEPTH - 1):
+        if _is_deep(record, MAX_DEPTH):
             raise ValueError(f"is nested deeper than {MAX_DEPTH} levels")
         return raw
 
 
 def _words(error: Exception) -> str:
     """Return what the encoder says, without the values that it shows."""
-    text = str(error)
-    if "NULL" in text or "NUL" in text:
+    text = str(error).removeprefix("Invalid document: ")
+    if "NULL" in text:
         return "has a name of a field with NUL in it"
     return f"cannot be BSON: {re.split('[:,]', text)[0][:200]}"
 

@@ -35,7 +35,8 @@ def _plain(error: Exception, url: str) -> str:
     """Return what the driver says, unless that shows a part of the URL before its hosts."""
     secret = url.rpartition("@")[0].partition("://")[2]
     text = str(error).partition(" Hint:")[0]
-    return "see its format" if any(part and part in text for part in re.split("[:@]", secret)) else text
+    shows = any(part and part in text for part in re.split("[:@]", secret))
+    return "user and password may have to be percent-encoded" if shows else text
 
 
 def _check_collection(settings: "Settings", _: object, collection: str) -> None:
@@ -117,9 +118,9 @@ class Settings:
         factory=list,
         validator=_check_upsert,
     )
-    duplicates: Literal["never", "possible"] = key(
-        "never",
-        about="`possible` allows time-series collections, which keep no unique id: what is sent again is there twice.",
+    allow_duplicates: bool = key(
+        False,
+        about="Take time-series collections, which keep no unique id: a record that is sent again is there twice.",
     )
     indexes: list[Index] = key(about="Indexes that are made where they are missing.", factory=list)
     create_indexes: bool = key(True, about="Make `indexes`, and those that `upsert-by` and expiry need.")

@@ -2,6 +2,7 @@
 
 import datetime
 import logging
+from typing import Literal
 
 import attrs
 
@@ -24,6 +25,11 @@ class MongoSink(SettingsOfOriginals):
     _client: Client | None = attrs.field(default=None, init=False, repr=False)
     _writer: Writer | None = attrs.field(default=None, init=False, repr=False)
     _encoder: Encoder | None = attrs.field(default=None, init=False, repr=False)
+
+    @property
+    def duplicates(self) -> Literal["never", "possible"]:
+        """Only a collection with a unique id knows a record again."""
+        return "possible" if self.allow_duplicates else "never"
 
     @hookimpl
     def init(self, config: PumpConfig) -> None:

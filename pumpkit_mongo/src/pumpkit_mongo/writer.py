@@ -89,12 +89,10 @@ class Writer:
             code, number = int(item.get("code", 0)), int(item["index"])
             if code == DUPLICATE_KEY:
                 keys = key_fields(item)
-                if keys is None:
-                    unclear[number] = item
-                elif keys == self.upsert_by and self.upsert_by:  # another process was faster
+                if keys is not None and keys == self.upsert_by:  # another process was faster
                     retry.append(part[number].index)
                 elif keys != ["_id"]:
-                    rejected[part[number].index] = reason(item)
+                    unclear[number] = item
                 continue
             found = of_code(code, reason(item), place)
             if isinstance(found, ConfigError):
@@ -107,8 +105,11 @@ class Writer:
             rejected[part[number].index] = reason(unclear[number])
 
     def _there(self, collection: Collection[Any], part: list[Document], numbers: list[int]) -> set[int]:
-        """Return which documents are there under their id, where the server did not say which index refused them."""
-        if not numbers:
+        """Return which documents are there under their id, though another unique index was named, or none.
+
+        One that was written before is a duplicate in every unique index, and a server may name any.
+        """
+        if not numbers or self.upsert_by:
             return set()
         by_id = {_id(part[number]): number for number in numbers}
         sure = collection.with_options(read_preference=ReadPreference.PRIMARY, read_concern=ReadConcern("majority"))
@@ -142,4 +143,4 @@ class Writer:
 
 
 def _id(document: Document) -> str:
-    return str(RawBSONDocument(document.raw, OPTIONS)["_id"])
+    return str(RawBSONDocument(document.raw)["_id"])

@@ -1,0 +1,87 @@
+"""MongoDB sinks opened as a pump opens them, and their documents read with a plain client."""
+
+from typing import Any
+
+from bson.codec_options import CodecOptions
+
+from pumpkit.config import Meta, PumpConfig
+from pumpkit.errors import PartialWrite
+from pumpkit.plugins import Sink
+from tests.servers.mongo import MongoServer
+
+PRODUCER = "0190f0b0c0de7000800000000000000a"
+
+#: The database of every test.
+DATABASE = "records"
+
+
+class MongoWorld:
+    """A server, the sinks that write to it, and what is in it."""
+
+    def __init__(self, server: MongoServer) -> None:
+        self.server = server
+        self.sinks: list[Sink] = []
+
+    def url(self, port: int | None = None, options: str = "") -> str:
+        """Return the URL of the database, with a heartbeat that finds a server which came back; `port` is a proxy's."""
+        place = f"127.0.0.1:{port}" if port else self.server.url.removeprefix("mongodb://").strip("/")
+        direct = "&directConnection=true" if port else ""
+        return f"mongodb://{place}/{DATABASE}?heartbeatFrequencyMS=500{direct}{options}"
+
+    def make(self, **meta: Any) -> Sink:
+        """Make the sink of the pump `audit`, without `init`."""
+        config = PumpConfig(name="audit", type="mongo")
+        sink = Sink.open(config, Meta({"url": self.url(), **{k.replace("_", "-"): v for k, v in meta.items()}}))
+        self.sinks.append(sink)
+        return sink
+
+    def open(self, **meta: Any) -> Sink:
+        """Make a sink, and let it connect."""
+        sink = self.make(**meta)
+        sink.init()
+        return sink
+
+    def write(self, sink: Sink, records: list[dict[Any, Any]], first: int = 0, timeout: float | None = 10.0) -> None:
+        """Write records whose ids begin with sequence `first`. Raises the sink's verdict."""
+        sink.write([dict(record) for record in records], ids(first, len(records)), timeout, False)
+
+    def rejected(self, sink: Sink, records: list[dict[Any, Any]], first: int = 0) -> dict[int, str]:
+        """Write records; return which were rejected, and why."""
+        try:
+            self.write(sink, records, first)
+        except PartialWrite as verdict:
+            return verdict.rejected | {index: "to be sent again" for index in verdict.retry}
+        return {}
+
+    def documents(self, collection: str = "audit") -> dict[int, dict[str, Any]]:
+        """Return what is there, by sequence, without `_id`."""
+        with self.server.client() as client:
+            found = list(client[DATABASE].get_collection(collection, CodecOptions(tz_aware=True)).find())
+        by_sequence = {sequence(document.pop("_id")): document for document in found}
+        assert len(by_sequence) == len(found), "an id is there twice"
+        return dict(sorted(by_sequence.items()))
+
+    def collections(self) -> list[str]:
+        """Return the names of the collections."""
+        with self.server.client() as client:
+            return sorted(client[DATABASE].list_collection_names())
+
+    def close(self) -> None:
+        """Close all sinks."""
+        for sink in self.sinks:
+            sink.close()
+
+
+def ids(first: int, count: int) -> list[str]:
+    """Return record ids in a row."""
+    return [f"{PRODUCER}-{n}" for n in range(first, first + count)]
+
+
+def sequence(id_: str) -> int:
+    """Return the number in a record id."""
+    return int(str(id_).rpartition("-")[2])
+
+
+def numbers(first: int, count: int) -> list[dict[str, Any]]:
+    """Return records in a row."""
+    return [{"n": n, "text": f"record {n}"} for n in range(first, first + count)]
