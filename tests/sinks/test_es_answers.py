@@ -127,6 +127,17 @@ def test_each_item_by_its_own_status(script: Callable[..., Any]) -> None:
     assert (rejected, retry) == ({4: "document_parsing_exception: bad", 6: "other: r"}, [2, 3, 5])
 
 
+def test_a_document_in_a_failure_store(script: Callable[..., Any]) -> None:
+    """A data stream that keeps what it refuses elsewhere calls it created; here it is rejected."""
+    answer = {
+        "errors": False,
+        "items": [{"create": {"status": 201, "failure_store": "used"}}, items(201).body["items"][0]],
+    }
+    world, server = script(Answer(200, answer))
+    rejected, retry = world.answer(opened(world, server), numbers(0, 2))
+    assert (rejected, retry) == ({0: "the data stream refused it, and put it into its failure store"}, [])
+
+
 @pytest.mark.parametrize(
     ("statuses", "verdict"), [((429, 503), Unavailable), ((500, 429), None), ((403, 500), ConfigError)]
 )
@@ -159,6 +170,14 @@ def test_a_write_without_time_left(script: Callable[..., Any]) -> None:
     sink = opened(world, server, **{"max-bytes": 1})
     with pytest.raises(TimeoutError, match="ran out"):
         world.write(sink, numbers(0, 3), timeout=1e-9)
+    assert server.requests == []
+
+
+def test_a_batch_of_which_nothing_is_left_to_send(script: Callable[..., Any]) -> None:
+    """Where every record is judged before it is sent, no request is."""
+    world, server = script(items(201))
+    rejected, retry = world.answer(opened(world, server), [{"n": float("nan")}, {"n": 2**70}])
+    assert (sorted(rejected), retry) == ([0, 1], [])
     assert server.requests == []
 
 

@@ -2,7 +2,7 @@
 
 | answer | verdict |
 |---|---|
-| item 2xx, item 409 `version_conflict_engine_exception` (it is there already) | written |
+| item 2xx (not in a failure store), item 409 `version_conflict_engine_exception` (it is there already) | written |
 | 408, 429, 501 and above (also 503 with no master, a block for a full disk) | again, these records alone |
 | 401, 403, 404, a closed index, a block by a person, no pipeline, no write index, no shard left | a person |
 | 500 | unknown: the pump finds out whether one record causes it |
@@ -62,6 +62,9 @@ class Judgement:
 
 WRITTEN = Judgement("written")
 
+#: A document that its data stream refused and keeps elsewhere: a success to Elasticsearch, none to whoever searches.
+IN_FAILURE_STORE = Judgement("rejected", "the data stream refused it, and put it into its failure store")
+
 
 class ServerFault(PumpkitError):
     """The server failed in itself (status 500), or said what nobody understands: an unknown verdict."""
@@ -75,7 +78,7 @@ def of_item(item: Mapping[str, Any]) -> Judgement:
     """Judge one item of a bulk answer: its `status` and `error`."""
     status = item["status"]
     if status < 300:
-        return WRITTEN
+        return IN_FAILURE_STORE if item.get("failure_store") == "used" else WRITTEN
     error = item.get("error") or {}
     kind, reason = error.get("type", ""), error.get("reason", "")
     if status == 409 and kind == "version_conflict_engine_exception":

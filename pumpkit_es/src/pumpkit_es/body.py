@@ -41,6 +41,9 @@ LONGEST_ID = 512
 DEEPEST = 250
 
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
+#: The types of values that a nan or inf can be, or be in.
+_HOLD_NUMBERS = frozenset((float, dict, list, tuple))
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _dumps = orjson.dumps
 
@@ -69,17 +72,15 @@ class Encoder:
     def encode(self, records: Records, ids: Sequence[str]) -> Documents:
         """Return the lines of a batch."""
         lines: list[bytes] = []
-        places: list[int] = []
         refused: dict[int, str] = {}
+        head = self._plain_head if self.names.fixed and not self.routing else self._head
+        body = self._stamped if self.time_field else document
         for place, (record, id_) in enumerate(zip(records, self._ids(ids), strict=True)):
             try:
-                head = self._head(record, id_)
-                body = document(self._stamped(record) if self.time_field else record)
+                lines.append(head(record, id_) + body(record))
             except ValueError as reason:
                 refused[place] = str(reason)
-            else:
-                lines.append(head + body)
-                places.append(place)
+        places = [place for place in range(len(ids)) if place not in refused] if refused else list(range(len(ids)))
         return Documents(lines, places, refused)
 
     def _ids(self, ids: Sequence[str]) -> Sequence[bytes | str]:
@@ -91,12 +92,14 @@ class Encoder:
                 return found
         return ids
 
+    def _plain_head(self, record: Record, id_: bytes | str) -> bytes:
+        """Return the action of a record that is for the one index, as a line."""
+        return b'{"create":{"_id":"%b"}}\n' % id_ if isinstance(id_, bytes) else self._head(record, id_)
+
     def _head(self, record: Record, id_: bytes | str) -> bytes:
         """Return the action of a record, as a line."""
         index = "" if self.names.fixed else self.names.name(record)
-        if isinstance(id_, bytes) and not self.routing:
-            if not index:
-                return b'{"create":{"_id":"%b"}}\n' % id_
+        if index and isinstance(id_, bytes) and not self.routing:
             return b'{"create":{"_index":"%b","_id":"%b"}}\n' % (index.encode(), id_)
         action = {"_id": _checked(id_) if isinstance(id_, str) else id_.decode()}
         if index:
@@ -111,17 +114,18 @@ class Encoder:
             return _SURROGATE.sub(_escape, str(value))
         raise ValueError(f"field {self.routing!r:.80} must be text or a whole number, for `routing`")
 
-    def _stamped(self, record: Record) -> Record:
-        """Return a record with `@timestamp`; its own stays."""
+    def _stamped(self, record: Record) -> bytes:
+        """Return a record as a line of JSON, with `@timestamp`; its own stays."""
         if "@timestamp" in record:
-            return record
+            return document(record)
         value = record.get(self.time_field)
         if value is None:
             raise ValueError(f"field {self.time_field!r:.80} is missing, and `@timestamp` needs it: see `time-field`")
         try:
-            return {"@timestamp": moment(value), **record}
+            stamp = moment(value)
         except ValueError as error:
             raise ValueError(f"field {self.time_field!r:.80} is no time: {error}") from None
+        return document({"@timestamp": stamp, **record})
 
 
 def _checked(id_: str) -> str:
@@ -143,8 +147,10 @@ def document(record: Record) -> bytes:
         line: bytes = _dumps(record, _other, _OPTIONS)
     except TypeError as error:
         return _slowly(record, error)
-    # orjson writes nan and inf as null, too: look for them where a null is not one of the record's own.
-    if b"null" in line and line.count(b"null") != list(record.values()).count(None):
+    # orjson writes nan and inf as null: where there may be one, see whether each null is one of the record's own.
+    if not _HOLD_NUMBERS.isdisjoint(map(type, record.values())) and line.count(b"null") != [*record.values()].count(
+        None
+    ):
         _check_numbers(record, "")
     return line
 
@@ -214,15 +220,12 @@ def _check_numbers(value: Any, path: str) -> None:
             _check_float(value, path)
         case dict():
             for key, inner in value.items():
-                if type(inner) in _HOLDS_NUMBERS:
+                if type(inner) in _HOLD_NUMBERS:
                     _check_numbers(inner, f"{path}.{key}")
         case list() | tuple():
             for index, inner in enumerate(value):
-                if type(inner) in _HOLDS_NUMBERS:
+                if type(inner) in _HOLD_NUMBERS:
                     _check_numbers(inner, f"{path}[{index}]")
-
-
-_HOLDS_NUMBERS = frozenset((float, dict, list, tuple))
 
 
 def _check_float(value: float, path: str) -> None:

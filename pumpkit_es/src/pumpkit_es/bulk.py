@@ -22,7 +22,9 @@ from pumpkit_es.warned import log_warnings
 _HEADERS = {"accept": "application/json", "content-type": "application/x-ndjson"}
 
 #: What is wanted of an answer.
-_FILTER = "errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason"
+_FILTER = (
+    "errors,items.*.status,items.*.failure_store,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason"
+)
 
 #: The reasons to stop, the one that matters most first.
 _REASONS = (ConfigError, ServerFault, Unavailable, TimeoutError)
@@ -69,7 +71,7 @@ class Bulk:
         """Write a batch within so many seconds. Raises PartialWrite, or why nothing came of it."""
         deadline = None if timeout is None else time.monotonic() + timeout
         outcome = _Outcome(dict(documents.refused))
-        todo = [range(len(documents.lines))]
+        todo = [range(len(documents.lines))] if documents.lines else []
         while todo:
             part = self._next(documents.lines, todo)
             try:
@@ -132,7 +134,8 @@ class Bulk:
             raise ServerFault(
                 f"{self._hosts}: the answer to a bulk request does not name each of its {wanted} documents"
             )
-        return items if body.get("errors", True) else []
+        is_plain = body.get("errors") is False and not any("failure_store" in item for item in items)
+        return [] if is_plain else items
 
     def _take(self, items: Sequence[dict[str, Any]], places: Sequence[int], outcome: _Outcome) -> None:
         """Sort the records of a request by the verdicts on them; no items: all are written."""

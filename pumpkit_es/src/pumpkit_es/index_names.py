@@ -39,6 +39,8 @@ class IndexNames:
 
     def __init__(self, template: str, limit: int, now: Callable[[], float] = time.monotonic) -> None:
         self.template = template
+        #: The one name, if the template takes nothing of a record; else empty.
+        self.fixed = "" if "{" in template else template
         self._limit = limit
         self._now = now
         self._safe: dict[str, str] = {}  # names as they are asked for, and as they are
@@ -51,11 +53,6 @@ class IndexNames:
             at = place.end()
         self._parts = [part for part in (*self._parts, template[at:]) if part]
         self._check()
-
-    @property
-    def fixed(self) -> str:
-        """The one name, if the template takes nothing of a record; else empty."""
-        return "" if "{" in self.template else self.template
 
     @property
     def pattern(self) -> str:
