@@ -54,7 +54,8 @@ def missing_for(major: int) -> str:
     """Return what is missing here for a node of this version, empty if nothing is."""
     if java.find(_JAVA[major]) is None:
         return f"Java {_JAVA[major]}"
-    return "" if (INSTALLED / "node").exists() else f"Elasticsearch {major}"
+    installed = all((INSTALLED / name).exists() for name in ("node", f"elasticsearch-{major}"))
+    return "" if installed else f"Elasticsearch {major}"
 
 
 class ElasticServer(ServerProcess):

