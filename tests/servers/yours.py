@@ -156,7 +156,8 @@ class YourElastic(ElasticServer):
 
     def _drop_data_streams(self, names: list[str]) -> None:
         for name in names:
-            self.request("DELETE", f"/_data_stream/{name}")
+            status, answer = self.request("DELETE", f"/_data_stream/{name}")
+            assert status == 200, f"{name}: {answer}"
 
     def stop(self) -> None:
         """Leave it running, with nothing in it."""

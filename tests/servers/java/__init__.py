@@ -16,8 +16,8 @@ SOURCES = Path(__file__).parent
 
 def find(version: int, program: str = "java") -> Path | None:
     """Return a Java program of at least this version, the oldest there is; None if there is none."""
-    found = sorted({(number, path) for path in _candidates(program) if (number := _version(path)) >= version})
-    return found[0][1] if found else None
+    found = [path for path in _candidates(program) if _version(path) >= version]
+    return min(found, key=_version, default=None)  # the first of several: that of the machine before the one of ours
 
 
 def _candidates(program: str) -> Iterator[Path]:
