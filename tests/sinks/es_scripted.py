@@ -2,7 +2,6 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -87,12 +86,3 @@ def items(*statuses: int, **error: str) -> Answer:
     return Answer(
         200, {"errors": any(status > 299 for status in statuses), "items": [{"create": item} for item in made]}
     )
-
-
-def scripted(*answers: Answer, about: Answer | None = None) -> Iterator[ScriptedServer]:
-    """Yield a server, and end it."""
-    server = ScriptedServer(*answers, about=about)
-    try:
-        yield server
-    finally:
-        server.stop()

@@ -173,6 +173,13 @@ def test_a_write_without_time_left(script: Callable[..., Any]) -> None:
     assert server.requests == []
 
 
+def test_a_server_below_a_path(script: Callable[..., Any]) -> None:
+    """What a URL has after the host stands before every path."""
+    world, server = script(items(201))
+    world.write(world.open(hosts=f"{server.url}/search/", template="none"), [{"n": 1}])
+    assert server.requests[0][0].startswith("/search/audit/_bulk?")
+
+
 def test_a_batch_of_which_nothing_is_left_to_send(script: Callable[..., Any]) -> None:
     """Where every record is judged before it is sent, no request is."""
     world, server = script(items(201))

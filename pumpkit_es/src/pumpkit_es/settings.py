@@ -31,6 +31,8 @@ def _check_index(settings: "Settings", _: object, index: str) -> None:
 def _check_login(settings: "Settings", _: object, api_key: Secret | None) -> None:
     if _given(api_key) and settings.username:
         raise ValueError("stands beside `username`; keep one of them")
+    if api_key is not None and not re.fullmatch(r"[!-~]*", api_key.reveal()):
+        raise ValueError("has a space, a line break or a letter that no key has; was it copied whole, and alone?")
 
 
 def _check_fingerprint(settings: "Settings", _: object, fingerprint: str) -> None:
@@ -93,7 +95,7 @@ class Settings:
     compress: bool = key(False, about="Send requests compressed with gzip: less network, more CPU.")
     sniff: bool = key(
         False,
-        about="Ask the cluster for its nodes, and spread requests over them.",
+        about="When a node does not answer, ask the others which nodes the cluster has, and go on with those.",
         aliases=("use_sniffing", "enable_sniffing"),
     )
 
