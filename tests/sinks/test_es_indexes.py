@@ -175,10 +175,14 @@ def test_a_template_that_is_refused(es_world: EsWorld, tmp_path: Path, text: str
 
 
 def test_two_templates_for_the_same_names(es_world: EsWorld) -> None:
-    """Another template of the same rank is named."""
-    es_world.ask("PUT", "/_index_template/theirs", {"index_patterns": ["aud*"], "priority": 150})
-    with pytest.raises(ConfigError, match="theirs"):
+    """A template that somebody made for these names wins; one without a rank is named, for a person to choose."""
+    theirs = {"index_patterns": ["aud*"], "template": {"settings": {"number_of_shards": 2}}}
+    es_world.ask("PUT", "/_index_template/theirs", theirs)
+    with pytest.raises(ConfigError, match=r"see `template`.*theirs"):
         es_world.open()
+    es_world.ask("PUT", "/_index_template/theirs", theirs | {"priority": 1})
+    es_world.write(es_world.open(), [{"n": 1}])
+    assert es_world.ask("GET", "/audit/_settings")["audit"]["settings"]["index"]["number_of_shards"] == "2"
 
 
 # Data streams --------------------------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ from pumpkit_es.warned import log_warnings
 #: The version of the default mapping. A template of this version or a later one is left as it is.
 VERSION = 1
 
-#: Above the templates that Elasticsearch brings (up to 100), below most that people make.
-PRIORITY = 150
+#: The lowest: any template that somebody made on purpose wins, and one of the same rank is an error that names it.
+PRIORITY = 0
 
 #: What the default says of new indices:
 #: - text is a keyword of up to 8,191 characters, so that no term is larger than Lucene takes; longer text is kept, but
