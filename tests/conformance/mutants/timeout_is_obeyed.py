@@ -9,7 +9,6 @@ ALSO_FAILS = (
     "cancel_releases_resources",
     "slow_sink_does_not_leak_threads",
     "close_drains_within_deadline",
-    "errors_are_typed",
 )
 
 
