@@ -265,7 +265,8 @@ def mongo_server(request: pytest.FixtureRequest, shared_servers: Shared) -> "Mon
 # Elasticsearch --------------------------------------------------------------------------------------------------
 
 
-def _need_elasticsearch() -> None:
+def need_elasticsearch() -> None:
+    """Skip if there is no Elasticsearch for the installed client, or no Java for it."""
     from tests.servers.elasticsearch import installed_major, missing_for
 
     lacking = missing_for(installed_major())
@@ -278,7 +279,7 @@ def new_es(request: pytest.FixtureRequest) -> Iterator[Callable[..., "ElasticSer
     """Start a node of one's own: `new_es("thread_pool.write.size=1", security=True, tls=True)`."""
     from tests.servers.elasticsearch import ElasticServer
 
-    _need_elasticsearch()
+    need_elasticsearch()
     started: list[ElasticServer] = []
 
     def start(*settings: str, security: bool = False, tls: bool = False) -> ElasticServer:
@@ -300,6 +301,6 @@ def es_server(request: pytest.FixtureRequest, shared_servers: Shared) -> "Elasti
 
     url = request.config.getoption("--es-url")
     if url is None:
-        _need_elasticsearch()
+        need_elasticsearch()
     server: ElasticServer = shared_servers.clean("elasticsearch", lambda: YourElastic(url) if url else ElasticServer())
     return server
