@@ -36,6 +36,7 @@ SECTIONS = {
     },
     "Set up": {
         "config": "Write a configuration to start from, or show what one means.",
+        "conformance": "Prove a sink by the cases of the conformance kit.",
         "completion": "Print the script for completion in a shell.",
     },
 }
@@ -44,7 +45,8 @@ SUMMARIES = {name: summary for commands in SECTIONS.values() for name, summary i
 _EXIT_CODES = """\b
 Exit codes:
   0   done
-  1   a bug (a traceback), an aborted question, or a demo that lost something
+  1   a bug (a traceback), an aborted question, or a demo that lost something,
+      or a sink that does not conform
   2   wrong usage: an unknown command, option, pump or id
   69  the buffer cannot be reached, or the health port is taken
   75  another runner holds the buffer, or a worker the pump: try again later

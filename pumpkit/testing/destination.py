@@ -28,6 +28,9 @@ class Destination:
     #: Abilities that it has not, and why.
     cannot: ClassVar[Mapping[str, str]] = {}
 
+    #: Cases that the sink is known to fail here, each with the reason: a declared gap.
+    gaps: ClassVar[Mapping[str, str]] = {}
+
     def __init__(self, folder: Path) -> None:
         """Make it empty; `folder` is an empty folder of its own."""
         self.folder = folder
