@@ -1,0 +1,38 @@
+"""It requires any core from the first version on."""
+
+import attrs
+
+from pumpkit import Meta, hookimpl
+from tests.conformance.reference_sink import ReferenceSink
+
+ALSO_FAILS = ()
+
+METADATA = """\
+Metadata-Version: 2.1
+Name: {distribution}
+Version: 0
+Summary: A sink for tests.
+Requires-Python: >=3.11
+Requires-Dist: pumpkit>=0.1
+Description-Content-Type: text/markdown
+
+A sink for tests.
+
+```yaml
+pumps:
+  conformance:
+    type: {plugin}
+    meta: {{url: "http://127.0.0.1:1/records", token: xyz}}
+```
+"""
+
+
+@attrs.define(eq=False)
+class Sink(ReferenceSink):
+    """Has no fault but in its packaging."""
+
+
+@hookimpl
+def new(meta: Meta) -> Sink:
+    """Return the mutant."""
+    return meta.into(Sink)
