@@ -14,6 +14,8 @@ from sphinx.util.docutils import SphinxDirective
 from pumpkit.config import Config, Setting, describe
 from pumpkit.config.describe import value_text
 from pumpkit.config.legacy.translation import OldKey
+from pumpkit.testing.case import GROUPS
+from pumpkit.testing.cases import CASES
 
 
 class Settings(SphinxDirective):
@@ -146,6 +148,21 @@ def arguments_as_definitions(app: Sphinx, what: str, name: str, obj: object, opt
     lines[:] = spread
 
 
+class ConformanceCases(SphinxDirective):
+    """`{conformance-cases}`: every case of the conformance kit, with what it asks and which abilities it needs."""
+
+    def run(self) -> list[nodes.Node]:
+        return self.parse_text_to_nodes("\n".join(conformance_cases()))
+
+
+def conformance_cases() -> Iterator[str]:
+    """Yield the lines of a table of the cases, as MyST."""
+    yield from ("| case | what a sink has to do | needs |", "|---|---|---|")
+    for case in sorted(CASES.values(), key=lambda case: GROUPS.index(case.group)):
+        needs = "no destination" if case.alone else ", ".join(f"`{ability}`" for ability in case.needs)
+        yield f"| {case.group}: `{case.name}` | {case.about.replace('|', '&#124;')} | {needs} |"
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives."""
     app.connect("autodoc-process-docstring", arguments_as_definitions)
@@ -155,4 +172,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("tables", Tables)
     app.add_directive("options", Options)
     app.add_directive("meta-settings", MetaSettings)
+    app.add_directive("conformance-cases", ConformanceCases)
     return {"parallel_read_safe": True}
