@@ -141,17 +141,17 @@ def _checked(id_: str) -> str:
 
 def document(record: Record) -> bytes:
     """Return a record as a line of JSON. Raises ValueError that names the field which JSON cannot hold."""
-    if not OWN_FIELDS.isdisjoint(record):
+    if not record.keys().isdisjoint(OWN_FIELDS):
         record = _renamed(record)
     try:
         line: bytes = _dumps(record, _other, _OPTIONS)
     except TypeError as error:
         return _slowly(record, error)
     # orjson writes nan and inf as null: where there may be one, see whether each null is one of the record's own.
-    if not _HOLD_NUMBERS.isdisjoint(map(type, record.values())) and line.count(b"null") != [*record.values()].count(
-        None
-    ):
-        _check_numbers(record, "")
+    if not _HOLD_NUMBERS.isdisjoint(map(type, record.values())):
+        nulls = line.count(b"null")
+        if nulls and nulls != [*record.values()].count(None):
+            _check_numbers(record, "")
     return line
 
 
