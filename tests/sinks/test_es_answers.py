@@ -217,6 +217,7 @@ def test_what_elasticsearch_warns_of_is_logged_once(
         (Answer(200, {"version": {"number": "9.5.3"}}, {"Content-Type": "application/json"}), "not Elasticsearch"),
         (Answer(200, {"version": {"number": "7.17.29"}}), "7.17.29; the oldest that is supported is 8"),
         (Answer(404, b"nothing here", {"Content-Type": "text/plain"}), "404"),
+        (Answer(403, b"keep out", {"Content-Type": "text/plain"}), "403"),
     ],
 )
 def test_a_server_that_is_another(script: Callable[..., Any], about: Answer, told: str) -> None:

@@ -50,6 +50,7 @@ def test_a_url_with_a_typo(hosts: Any, told: str) -> None:
         ({"api-key": "s3cret\n"}, "has a space, a line break"),
         ({"api-key": "s3cret ü"}, "has a space, a line break"),
         ({"max-bytes": 0}, "max-bytes"),
+        ({"wait-for-active-shards": -1}, "must be 0 or more, or all"),
         ({"indx": "audit"}, "did you mean index"),
     ],
 )

@@ -52,6 +52,7 @@ def test_a_value_in_a_document(es_world: EsWorld, value: object, written: object
         ({"a": {7: 1}}, "the name of a field must be text, not 7, in 'a'"),
         ({b"a": 1}, "the name of a field must be text, not b'a', in the record"),
         ({"a": {"b": object()}}, "field 'a.b': a value of type object is nothing that JSON has"),
+        ({"a": {"b\udc80": 1, "b\\udc80": 2}}, "two fields in 'a' have names that are written alike"),
         ({"_id": 1, "_id_": 2}, "field '_id' is Elasticsearch's own, and '_id_' is taken: see `rename-fields`"),
     ],
 )

@@ -36,6 +36,15 @@ def test_an_index_for_each_day_of_the_records(es_world: EsWorld) -> None:
     assert es_world.indices("audit-*") == ["audit-2020.02.29", "audit-2020.03.01"]
 
 
+def test_seconds_with_and_without_a_fraction(es_world: EsWorld) -> None:
+    """A whole number and one with a fraction are both seconds, in whatever order they come."""
+    sink = es_world.open(index="audit-{timestamp:%Y}")
+    minute = 1583020800 // 60
+    es_world.write(sink, [{"timestamp": 1583020800}, {"timestamp": float(minute)}, {"timestamp": 1583020800.0}])
+    assert list(es_world.documents("audit-2020")) == [0, 2]
+    assert list(es_world.documents("audit-1970")) == [1]
+
+
 def test_an_index_named_by_fields(es_world: EsWorld) -> None:
     """Values are made safe: lower-case, and nothing but letters, digits and . _ -."""
     sink = es_world.open(index="audit-{tenant}-{kind}")

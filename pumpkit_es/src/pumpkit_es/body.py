@@ -190,7 +190,10 @@ def _mended(value: Any, path: str, depth: int) -> Any:
         case str():
             return _SURROGATE.sub(_escape, value)
         case dict():
-            return {_key(key, path): _mended(inner, f"{path}.{key}", depth + 1) for key, inner in value.items()}
+            made = {_key(key, path): _mended(inner, f"{path}.{key}", depth + 1) for key, inner in value.items()}
+            if len(made) < len(value):
+                raise ValueError(f"two fields in {_place(path)} have names that are written alike")
+            return made
         case list() | tuple():
             return [_mended(inner, f"{path}[{index}]", depth + 1) for index, inner in enumerate(value)]
         case bool() | None | bytes() | datetime.datetime():
@@ -207,9 +210,7 @@ def _mended(value: Any, path: str, depth: int) -> Any:
 
 def _key(key: object, path: str) -> str:
     if type(key) is not str:
-        raise ValueError(
-            f"the name of a field must be text, not {key!r:.80}, in {_shown(path) if path else 'the record'}"
-        )
+        raise ValueError(f"the name of a field must be text, not {key!r:.80}, in {_place(path)}")
     return _SURROGATE.sub(_escape, key)
 
 
@@ -231,6 +232,10 @@ def _check_numbers(value: Any, path: str) -> None:
 def _check_float(value: float, path: str) -> None:
     if not math.isfinite(value):
         raise ValueError(f"field {_shown(path)} is {value!r}, a number that JSON does not have")
+
+
+def _place(path: str) -> str:
+    return _shown(path) if path else "the record"
 
 
 def _shown(path: str) -> str:

@@ -44,7 +44,7 @@ class IndexNames:
         self._limit = limit
         self._now = now
         self._safe: dict[str, str] = {}  # names as they are asked for, and as they are
-        self._dates: dict[tuple[str, Any], str] = {}  # formats and minutes, and how they read
+        self._dates: dict[tuple[str, type, Any], str] = {}  # formats, types and minutes, and how they read
         self._admitted: dict[str, float] = {}  # names, and since when
         self._parts: list[str | tuple[str, str | None]] = []
         at = 0
@@ -99,11 +99,11 @@ class IndexNames:
         elif type(value) is datetime.datetime:
             minute = value.replace(second=0, microsecond=0)
         try:
-            text = self._dates.get((date, minute))
+            text = self._dates.get((date, type(value), minute))
             if text is None:
                 if len(self._dates) >= _DATES:
                     self._dates.clear()
-                text = self._dates[date, minute] = moment(value).strftime(date)
+                text = self._dates[date, type(value), minute] = moment(value).strftime(date)
         except (TypeError, ValueError):  # a list cannot be looked up
             raise ValueError(f"field {field!r:.80} is no time: {NO_TIME}") from None
         return text

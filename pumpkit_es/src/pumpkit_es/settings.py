@@ -28,6 +28,11 @@ def _check_index(settings: "Settings", _: object, index: str) -> None:
         )
 
 
+def _check_shards(settings: "Settings", _: object, shards: int | str | None) -> None:
+    if isinstance(shards, int) and shards < 0:
+        raise ValueError("must be 0 or more, or all")
+
+
 def _check_login(settings: "Settings", _: object, api_key: Secret | None) -> None:
     if _given(api_key) and settings.username:
         raise ValueError("stands beside `username`; keep one of them")
@@ -84,8 +89,10 @@ class Settings:
         about="The index template that is put in place at the start: `default` (see below), `none`, or a file of JSON "
         "with the body of one.",
     )
-    wait_for_active_shards: int | Literal["all"] = key(
-        1, about="How many copies of a shard must be there before it is written to."
+    wait_for_active_shards: int | Literal["all"] | None = key(
+        None,
+        about="How many copies of a shard must be there before it is written to. Default: what the index says.",
+        validator=_check_shards,
     )
     max_bytes: ByteSize = key(
         ByteSize(8 << 20),

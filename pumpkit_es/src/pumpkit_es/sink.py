@@ -59,7 +59,7 @@ class ElasticsearchSink(SettingsOfOriginals):
             options["require_data_stream"] = "true"  # else a plain index is made where no template makes streams
         if self.pipeline:
             options["pipeline"] = self.pipeline
-        if self.wait_for_active_shards != 1:
+        if self.wait_for_active_shards is not None:
             options["wait_for_active_shards"] = self.wait_for_active_shards
         return options
 
