@@ -116,7 +116,7 @@ def test_upsert_keeps_the_last_of_those_that_agree(mongo_world: MongoWorld) -> N
     for _ in range(2):
         with pytest.raises(PartialWrite) as caught:
             sink.write([dict(record) for record in records], ids(0, 5), 10.0, False)
-        assert caught.value.rejected == {4: "has no day, and `upsert-by` needs it"}
+        assert caught.value.rejected == {4: "it has no day, and `upsert-by` needs it"}
     sink.write([{"user": "ann", "day": 1, "n": 9}], ids(7, 1), 10.0, False)
     with mongo_world.server.client() as client:
         found = list(client[DATABASE]["audit"].find({}, {"_id": 0}).sort("user"))

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 from pymongo import ASCENDING
@@ -13,7 +13,7 @@ from pymongo.errors import CollectionInvalid, OperationFailure, PyMongoError
 
 from pumpkit import ConfigError
 from pumpkit_mongo.originals import SettingsOfOriginals
-from pumpkit_mongo.settings import Capped, Index
+from pumpkit_mongo.settings import Capped
 from pumpkit_mongo.verdicts import verdict
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,9 @@ class Collections:
     place: str
     _ready: dict[str, Collection[dict[str, Any]]] = attrs.field(factory=dict, init=False)
 
+    #: So many are remembered as ready; those of a template with dates come to an end.
+    most: ClassVar[int] = 10_000
+
     def get(self, name: str) -> Collection[dict[str, Any]]:
         """Return a collection. Raises a verdict."""
         found = self._ready.get(name)
@@ -38,6 +41,8 @@ class Collections:
                 self._make_ready(name)
             except PyMongoError as error:
                 raise verdict(error, f"{self.place}, collection {name}") from None
+            if len(self._ready) >= self.most:
+                self._ready.clear()
             found = self._ready[name] = self.database[name]
         return found
 
@@ -48,11 +53,7 @@ class Collections:
         elif there is not None:
             self._check(name, there, cap)
         if self.settings.makes_indexes():
-            for index in self._indexes():
-                self._make_index(name, index)
-            if self.settings.expires():
-                expiry = [(self.settings.expire_field, ASCENDING)]
-                self.database[name].create_index(expiry, expireAfterSeconds=0)
+            self._make_indexes(name)
 
     def _look(self, name: str) -> Mapping[str, Any] | None:
         """Return what a collection is like, None if it is not there; nothing is known of it where that is forbidden."""
@@ -66,7 +67,7 @@ class Collections:
 
     def _check(self, name: str, there: Mapping[str, Any], cap: Capped) -> None:
         options = there.get("options", {})
-        if there.get("type") == "timeseries" and not self.settings.allow_duplicates:
+        if "timeseries" in options and not self.settings.allow_duplicates:
             raise ConfigError(
                 f"{self.place}: {name} is a time-series collection, which keeps no unique id, so that a record which is"
                 " sent again is there twice: name another collection, or set `allow-duplicates: true`"
@@ -77,8 +78,10 @@ class Collections:
             raise ConfigError(
                 f"{self.place}: {name} is there and is not capped: name another collection, or take the cap out"
             )
-        if cap.max_bytes and options.get("size") and options["size"] < cap.max_bytes:
-            log.warning("%s: %s is capped at %s bytes, not at %s", self.place, name, options["size"], cap.max_bytes)
+        for wanted, option in ((cap.max_bytes, "size"), (cap.max_records, "max")):
+            if cap.max_bytes and options and options.get(option, 0) != wanted:
+                found = options.get(option, "no number")
+                log.warning("%s: %s is capped with %s %s, and not %s", self.place, name, option, found, wanted)
 
     def _make_capped(self, name: str, cap: Capped) -> None:
         more: Any = {"max": cap.max_records} if cap.max_records else {}
@@ -89,16 +92,20 @@ class Collections:
                 if error.code != _NAMESPACE_EXISTS:
                     raise
 
-    def _indexes(self) -> list[Index]:
-        """Return the indexes that are asked for, and that of `upsert-by`."""
+    def _make_indexes(self, name: str) -> None:
+        """Make those that are asked for, that of `upsert-by`, and that of expiry, where they are missing."""
         settings = self.settings
-        by = [Index(keys=settings.upsert_by, unique=True)] if settings.upsert_by else []
-        return [*settings.indexes, *by]
+        for index in settings.indexes:
+            chosen: dict[str, Any] = {word: True for word in ("unique", "sparse") if getattr(index, word)}
+            self._make_index(name, index.pairs(), chosen | ({"name": index.name} if index.name else {}))
+        if settings.upsert_by:
+            self._make_index(name, [(field, ASCENDING) for field in settings.upsert_by], {"unique": True})
+        if settings.expires():
+            self._make_index(name, [(settings.expire_field, ASCENDING)], {"expireAfterSeconds": 0})
 
-    def _make_index(self, name: str, index: Index) -> None:
-        pairs = (
-            [(field, ASCENDING) for field in index.keys] if isinstance(index.keys, list) else list(index.keys.items())
-        )
-        options: dict[str, Any] = {"name": index.name} if index.name else {}
-        options |= {word: True for word in ("unique", "sparse") if getattr(index, word)}
-        self.database[name].create_index(pairs, **options)
+    def _make_index(self, name: str, pairs: list[tuple[str, Any]], options: dict[str, Any]) -> None:
+        try:
+            self.database[name].create_index(pairs, **options)
+        except PyMongoError as error:
+            fields = ", ".join(field for field, _ in pairs)
+            raise verdict(error, f"{self.place}, collection {name}, index over {fields}") from None

@@ -1,9 +1,14 @@
 """Connecting: the driver's client of one sink, made from its settings."""
 
+import logging
+import re
+import warnings
 from typing import Any
 
 import pymongo
+from pymongo.database import Database
 from pymongo.errors import PyMongoError
+from pymongo.write_concern import WriteConcern
 
 from pumpkit import ConfigError
 from pumpkit_mongo.originals import SettingsOfOriginals
@@ -12,8 +17,12 @@ from pumpkit_mongo.verdicts import verdict
 
 Client = pymongo.MongoClient[dict[str, Any]]
 
-#: Seconds that connecting may take, below those that the pump gives to `init`.
-PATIENCE = 20.0
+#: Where no setting and no URL names one.
+DEFAULT_DATABASE = "pumpkit"
+
+#: Milliseconds between two looks at a server, unless the URL says: so soon one that came back, or became primary, is
+#: written to again. The driver's own default is ten seconds.
+HEARTBEAT = 2_000
 
 
 def place(settings: SettingsOfOriginals) -> str:
@@ -22,17 +31,19 @@ def place(settings: SettingsOfOriginals) -> str:
 
 
 def connect(settings: SettingsOfOriginals, pump: str) -> Client:
-    """Return a client that has reached the server. Raises a verdict."""
+    """Return a client that has reached the server, and logged in. Raises a verdict."""
+    logging.getLogger("pymongo").setLevel(logging.WARNING)  # below, it logs commands with their documents
     for path in (settings.tls_ca_file, settings.tls_certificate_key_file):
         if path is not None and not path.is_file():
             raise ConfigError(f"{path}: there is no such file")
     try:
-        client: Client = pymongo.MongoClient(settings.url.reveal(), **_options(settings, pump))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # an option of the URL that has a newer name
+            client: Client = pymongo.MongoClient(settings.url.reveal(), **_options(settings, pump))
     except (PyMongoError, ValueError, OSError) as error:
         raise ConfigError(f"{place(settings)}: {type(error).__name__}: {_without(settings, str(error))}") from None
     try:
-        with pymongo.timeout(PATIENCE):
-            client.admin.command("ping")
+        client.admin.command("ping")
     except PyMongoError as error:
         client.close()
         raise verdict(error, place(settings)) from None  # the driver's own may show more than is to be seen
@@ -42,16 +53,27 @@ def connect(settings: SettingsOfOriginals, pump: str) -> Client:
     return client
 
 
+def database(client: Client, settings: SettingsOfOriginals) -> Database[dict[str, Any]]:
+    """Return the database, with the write concern of all that is written. Raises ConfigError for none at all."""
+    named: Database[dict[str, Any]] = (
+        client[settings.database] if settings.database else client.get_default_database(DEFAULT_DATABASE)
+    )
+    concern = named.write_concern
+    if not concern.acknowledged:  # only known now of a mongodb+srv:// URL
+        raise ConfigError(f"{place(settings)}: the URL has w=0, so that nothing would be known of a write: see `url`")
+    if "w" not in concern.document:
+        named = named.with_options(write_concern=WriteConcern("majority", **concern.document))
+    return named
+
+
 def _options(settings: SettingsOfOriginals, pump: str) -> dict[str, Any]:
     """Return what is said beside the URL. What stands here wins."""
     options: dict[str, Any] = {"appname": f"pumpkit {pump}"[:128], "tz_aware": True}
-    url = settings.url.reveal()
-    if settings.write_concern is not None:
-        options["w"] = settings.write_concern
-    elif "w=" not in url.partition("?")[2].lower().replace("&w=", "w="):
-        options["w"] = "majority"
+    if not re.search("[?&]heartbeatFrequencyMS=", settings.url.reveal(), re.IGNORECASE):
+        options["heartbeatFrequencyMS"] = HEARTBEAT
     secrets = {"password": settings.password, "tlsCertificateKeyFilePassword": settings.tls_certificate_key_password}
     plain: dict[str, Any] = {
+        "w": settings.write_concern,
         "username": settings.username or None,
         "authSource": settings.auth_source or None,
         "authMechanism": settings.auth_mechanism or None,

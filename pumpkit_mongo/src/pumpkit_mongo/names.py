@@ -4,36 +4,44 @@
 record's own, never the clock's: a record that comes again must have the collection that it had before.
 """
 
-import datetime
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from pumpkit_mongo.times import moment
 
 _PLACE = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 
 #: The directives of a date that are digits, whatever the locale.
 _DATE = re.compile(r"(%[YmdHMjGV]|[A-Za-z0-9._-])+")
 
-#: What a name consists of; MongoDB allows more, and refuses `$`, NUL, and `system.` at the beginning.
-_NAME = re.compile(r"(?!system\.)[A-Za-z0-9_][A-Za-z0-9._-]*")
+#: What a name consists of; MongoDB allows more, and refuses `$`, NUL, and `system.` at the beginning. The driver
+#: refuses dots in a row, or at the end.
+_NAME = re.compile(r"(?!system\.)[A-Za-z0-9_]([A-Za-z0-9_-]|\.(?=[A-Za-z0-9_-]))*")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+_DOTS = re.compile(r"\.{2,}|\.$")
 
 #: The longest name, in bytes. The server takes 255 together with that of the database, which may have 63.
 LONGEST = 180
 
+#: Seconds for which a name counts.
+DAY = 86_400.0
+
 
 class CollectionNames:
-    """What one template says of names, and the names that it has made: `limit` of them at most.
+    """What one template says of names, and the names that it has made: `limit` of them in a day at most.
 
     Raises ValueError for a template that is none.
     """
 
-    def __init__(self, template: str, limit: int) -> None:
+    def __init__(self, template: str, limit: int, now: Callable[[], float] = time.monotonic) -> None:
         self.template = template
         self._limit = limit
-        self._made: set[str] = set()
-        self._plain = _PLACE.split(template)[::3]
-        if any(_UNSAFE.search(text) for text in self._plain) or not re.match(r"[A-Za-z0-9_{]", template):
+        self._now = now
+        self._made: dict[str, float] = {}  # names, and since when
+        plain = _PLACE.split(template)[::3]
+        if any(_UNSAFE.search(text) for text in plain) or not re.match(r"[A-Za-z0-9_{]", template):
             raise ValueError(
                 f"{template!r:.80} must begin with a letter or digit, and consist of letters, digits and . _ - beside"
                 " {field} and {field:%Y-%m-%d}"
@@ -51,16 +59,21 @@ class CollectionNames:
 
     def name(self, record: Mapping[str, Any]) -> str:
         """Return the collection of a record. Raises ValueError saying why it has none."""
-        name = _PLACE.sub(lambda place: _value(record, place[1], place[2]), self.template)
-        if name in self._made:
-            return name
+        wanted = _PLACE.sub(lambda place: _value(record, place[1], place[2]), self.template)
+        name = _DOTS.sub("_", wanted)
+        return name if name in self._made else self._admit(name)
+
+    def _admit(self, name: str) -> str:
         if not _NAME.fullmatch(name) or len(name) > LONGEST:
             raise ValueError(f"{name!r:.80} is no name of a collection")
+        now = self._now()
+        if len(self._made) >= self._limit:
+            self._made = {old: since for old, since in self._made.items() if now - since < DAY}
         if len(self._made) >= self._limit:
             raise ValueError(
-                f"collection {name!r:.80} would be one more than {self._limit} of this process: see `max-collections`"
+                f"collection {name!r:.80} would be one more than {self._limit} in a day: see `max-collections`"
             )
-        self._made.add(name)
+        self._made[name] = now
         return name
 
 
@@ -76,20 +89,3 @@ def _value(record: Mapping[str, Any], field: str, date: str | None) -> str:
     if isinstance(value, str | int):
         return _UNSAFE.sub("_", str(value))
     raise ValueError(f"field {field!r:.80}: a value of type {type(value).__name__} is no part of a name")
-
-
-def moment(value: object) -> datetime.datetime:
-    """Return a time in UTC, of a datetime, of Unix seconds, or of text in ISO 8601 (UTC where it names no zone).
-
-    Raises ValueError for anything else.
-    """
-    try:
-        if isinstance(value, str):
-            value = datetime.datetime.fromisoformat(value)
-        if isinstance(value, datetime.datetime):
-            return (value if value.tzinfo else value.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return datetime.datetime.fromtimestamp(value, datetime.UTC)
-    except (ValueError, OverflowError, OSError):
-        pass
-    raise ValueError("it must be a datetime, Unix seconds, or text in ISO 8601")

@@ -22,8 +22,9 @@ class SettingsOfOriginals(Settings):
 
     collection_cap_enable: bool = key(False, about="Make collections capped: the same as `capped`.")
     collection_cap_max_size_bytes: ByteSize = key(
-        ByteSize(5 << 30),
-        about="The size of capped collections, for `collection_cap_enable`: 5 GiB, as the original's.",
+        ByteSize(0),
+        about="The size of capped collections, for `collection_cap_enable`. 0: 5 GiB, as in the originals.",
+        validator=attrs.validators.ge(0),
     )
     omit_index_creation: bool = key(False, about="The opposite of `create-indexes`.")
     mongo_direct_connection: bool = key(False, about="Speak to the one server of the URL, not to its replica set.")
@@ -35,7 +36,7 @@ class SettingsOfOriginals(Settings):
     def cap(self) -> Capped:
         """Return how collections are capped."""
         if self.collection_cap_enable and not self.capped.max_bytes:
-            return Capped(max_bytes=self.collection_cap_max_size_bytes)
+            return Capped(max_bytes=self.collection_cap_max_size_bytes or ByteSize(5 << 30))
         return self.capped
 
     def makes_indexes(self) -> bool:

@@ -1,8 +1,9 @@
 """The settings of one pump, as `meta` has them."""
 
 import re
+import warnings
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 from pymongo.errors import PyMongoError
@@ -12,8 +13,7 @@ from pumpkit import ByteSize, Seconds, Secret, key
 from pumpkit_mongo.documents import MAX_DOCUMENT
 from pumpkit_mongo.names import CollectionNames
 
-#: Where no setting and no URL names one.
-DEFAULT_DATABASE = "pumpkit"
+_UNACKNOWLEDGED = "the server would give no answer, so that nothing would be known of a write"
 
 
 def shown(url: str) -> str:
@@ -26,9 +26,14 @@ def _check_url(settings: "Settings", _: object, url: Secret) -> None:
     if text.startswith("mongodb+srv://"):  # more of it only the name server knows
         return
     try:
-        parse_uri(text)
-    except (PyMongoError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # the driver leaves out an option that it does not know
+            warnings.simplefilter("ignore", DeprecationWarning)
+            options = parse_uri(text)["options"]
+    except (PyMongoError, ValueError, UserWarning) as error:
         raise ValueError(f"is no URL of a MongoDB ({shown(text) or 'no host'}): {_plain(error, text)}") from None
+    if options.get("w") == 0:
+        raise ValueError(f"has w=0 in it: {_UNACKNOWLEDGED}")
 
 
 def _plain(error: Exception, url: str) -> str:
@@ -54,11 +59,16 @@ def _check_upsert(settings: "Settings", _: object, fields: list[str]) -> None:
         raise ValueError("is missing: name the fields that make one document of records, or set `mode` to insert")
     if settings.mode == "insert" and fields:
         raise ValueError("is for `mode: upsert`")
+    for field in fields:
+        if not field or field == "_id" or "." in field or field.startswith("$"):
+            raise ValueError(f"{field!r:.80} must be the name of a field at the top of records, without dot and dollar")
+    if fields and settings.allow_duplicates:
+        raise ValueError("stands beside `allow-duplicates`; time-series collections have no upserts")
 
 
 def _check_write_concern(settings: "Settings", _: object, w: int | str | None) -> None:
     if w == 0:
-        raise ValueError("0 asks for no answer, so that nothing would be known of a write")
+        raise ValueError(f"0: {_UNACKNOWLEDGED}")
 
 
 def _check_password(settings: "Settings", _: object, password: Secret | None) -> None:
@@ -66,24 +76,40 @@ def _check_password(settings: "Settings", _: object, password: Secret | None) ->
         raise ValueError("needs `username` beside it")
 
 
+def _check_keys(index: "Index", _: object, keys: object) -> None:
+    if not keys:
+        raise ValueError("is empty; name the fields of the index")
+
+
+def _check_capped(settings: "Settings", _: object, capped: "Capped") -> None:
+    if capped.max_records and not capped.max_bytes:
+        raise ValueError("needs `max-bytes` beside `max-records`")
+    if capped.max_bytes and settings.upsert_by:
+        raise ValueError("stands beside `upsert-by`; the documents of a capped collection cannot grow")
+
+
 @attrs.define(eq=False)
 class Index:
     """One index that is made where it is missing."""
 
     keys: dict[str, Literal[1, -1, "hashed", "text", "2dsphere"]] | list[str] = key(
-        about="The fields, in order: names, or names with 1, -1, hashed, text or 2dsphere."
+        about="The fields, in order: names, or names with 1, -1, hashed, text or 2dsphere.", validator=_check_keys
     )
     unique: bool = key(False, about="A record with values that another one has is rejected.")
     sparse: bool = key(False, about="Documents without the fields are not in it.")
     name: str = key("", about="Its name. Default: made of the fields.")
+
+    def pairs(self) -> list[tuple[str, Any]]:
+        """Return the fields and their kinds, as the driver wants them."""
+        return [(field, 1) for field in self.keys] if isinstance(self.keys, list) else list(self.keys.items())
 
 
 @attrs.define(eq=False)
 class Capped:
     """A collection of bounded size, which forgets its oldest documents."""
 
-    max_bytes: ByteSize = key(ByteSize(0), about="Its size. 0: it is not capped.")
-    max_records: int = key(0, about="The most documents in it. 0: as many as fit.")
+    max_bytes: ByteSize = key(ByteSize(0), about="Its size. 0: it is not capped.", validator=attrs.validators.ge(0))
+    max_records: int = key(0, about="The most documents in it. 0: as many as fit.", validator=attrs.validators.ge(0))
 
 
 @attrs.define(eq=False)
@@ -105,8 +131,8 @@ class Settings:
     )
     max_collections: int = key(
         100,
-        about="How many collections a process writes to, where `collection` takes their names of records; a record "
-        "that needs one more is rejected.",
+        about="How many collections a day may bring, where `collection` takes their names of records; a record that "
+        "needs one more is rejected.",
         validator=attrs.validators.ge(1),
     )
     mode: Literal["insert", "upsert"] = key(
@@ -124,13 +150,20 @@ class Settings:
     )
     indexes: list[Index] = key(about="Indexes that are made where they are missing.", factory=list)
     create_indexes: bool = key(True, about="Make `indexes`, and those that `upsert-by` and expiry need.")
-    capped: Capped = key(about="Make collections capped; one that is there and is not is refused.", factory=Capped)
+    capped: Capped = key(
+        about="Make collections capped; one that is there and is not is refused.",
+        factory=Capped,
+        validator=_check_capped,
+    )
     expire_after: Seconds | None = key(
         None,
-        about="Remove documents so long after the record's time: `expire-field` is filled in where it is not.",
+        about="Remove documents so long after the record's time: `expire-field` is filled in where it has none.",
     )
     expire_by_record: bool = key(False, about="Remove documents at the time that the record has in `expire-field`.")
-    expire_field: str = key("expire_at", about="The field with the time to remove a document at; null keeps it.")
+    expire_field: str = key(
+        "expire_at",
+        about="The field with the time to remove a document at; without one it is kept.",
+    )
     time_field: str = key("timestamp", about="The field with the record's time, for `expire-after`.")
     write_concern: int | str | None = key(
         None,
@@ -138,15 +171,15 @@ class Settings:
         validator=_check_write_concern,
     )
     max_bytes: ByteSize = key(
-        ByteSize(16 << 20),
-        about="The most bytes of one command; a batch becomes several where it is larger.",
-        validator=attrs.validators.and_(attrs.validators.ge(1), attrs.validators.le(40 << 20)),
+        ByteSize(0),
+        about="The most bytes of one command, up to 40 MiB; a batch becomes several where it is larger. 0: 16 MiB.",
+        validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(40 << 20)),
         aliases=("max_insert_batch_size_bytes",),
     )
     max_document_bytes: ByteSize = key(
-        ByteSize(MAX_DOCUMENT),
-        about="The most bytes of one document; a larger record is rejected. The server takes no more than 16 MiB.",
-        validator=attrs.validators.ge(1),
+        ByteSize(0),
+        about="The most bytes of one document; a larger record is rejected. 0: the 16 MiB that the server takes.",
+        validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(MAX_DOCUMENT)),
         aliases=("max_document_size_bytes",),
     )
 

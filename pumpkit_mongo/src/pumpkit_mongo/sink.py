@@ -1,21 +1,28 @@
 """The sink: its hooks. Its settings are in `settings.py` and `originals.py`."""
 
-import datetime
 import logging
 from typing import Literal
 
 import attrs
+import pymongo
 
-from pumpkit import PumpConfig, Record, Records, hookimpl
+from pumpkit import PumpConfig, Records, hookimpl
 from pumpkit_mongo.collections import Collections
-from pumpkit_mongo.connect import Client, connect, place
-from pumpkit_mongo.documents import Encoder
-from pumpkit_mongo.names import CollectionNames, moment
+from pumpkit_mongo.connect import Client, connect, database, place
+from pumpkit_mongo.documents import MAX_DOCUMENT, Encoder
+from pumpkit_mongo.expiry import Expiry
+from pumpkit_mongo.names import CollectionNames
 from pumpkit_mongo.originals import SettingsOfOriginals
-from pumpkit_mongo.settings import DEFAULT_DATABASE
+from pumpkit_mongo.upserts import Upserts
 from pumpkit_mongo.writer import Writer
 
 log = logging.getLogger(__name__)
+
+#: Seconds that `init` may take, below those that the pump gives it.
+PATIENCE = 20.0
+
+#: The most bytes of one command, where `max-bytes` does not say.
+COMMAND = 16 << 20
 
 
 @attrs.define(eq=False)
@@ -38,40 +45,29 @@ class MongoSink(SettingsOfOriginals):
         if idle := self.idle():
             log.warning("settings of the original that have no meaning here: %s", "; ".join(idle))
         names = CollectionNames(self.collection or config.name, self.max_collections)
-        client = connect(self, config.name)
-        try:
-            database = (
-                client.get_database(self.database) if self.database else client.get_default_database(DEFAULT_DATABASE)
-            )
-            collections = Collections(database, self, place(self))
-            if names.fixed:
-                collections.get(names.fixed)
-        except BaseException:
-            client.close()
-            raise
+        with pymongo.timeout(PATIENCE):
+            client = connect(self, config.name)
+            try:
+                collections = Collections(database(client, self), self, place(self))
+                if names.fixed:
+                    collections.get(names.fixed)
+            except BaseException:
+                client.close()
+                raise
+        expiry = Expiry(self.expire_field, self.time_field, self.expire_after) if self.expires() else None
         self._client = client
-        self._encoder = Encoder(names.name, self.max_document_bytes)
-        self._writer = Writer(collections, self.max_bytes, self.upsert_by)
+        self._encoder = Encoder(names.fixed or names.name, self.max_document_bytes or MAX_DOCUMENT, expiry)
+        self._writer = Writer(
+            collections, self.max_bytes or COMMAND, Upserts(self.upsert_by) if self.upsert_by else None
+        )
 
     @hookimpl
     def write_data(self, records: Records, ids: list[str], timeout: float | None) -> None:
         """Write what is not there yet. Raises PartialWrite, Unavailable or ConfigError."""
         if self._writer is None or self._encoder is None:
             raise RuntimeError("write_data before init, or after close")
-        if self.expire_after is not None:
-            for record in records:
-                self._set_expiry(record, self.expire_after)
-        documents, rejected = self._encoder.encode(records, ids)
-        self._writer.write(documents, rejected, timeout)
-
-    def _set_expiry(self, record: Record, seconds: float) -> None:
-        """Give a record that has none the time to be removed at; one without a time of its own counts from now."""
-        if record.get(self.expire_field) is None:
-            try:
-                began = moment(record.get(self.time_field))
-            except ValueError:
-                began = datetime.datetime.now(datetime.UTC)
-            record[self.expire_field] = began + datetime.timedelta(seconds=seconds)
+        parts, rejected = self._encoder.encode(records, ids)
+        self._writer.write(parts, records, rejected, timeout)
 
     @hookimpl
     def close(self) -> None:

@@ -103,6 +103,11 @@ def verdict(error: PyMongoError, place: str) -> Exception:
     return UnknownFailure(f"{place}: {type(error).__name__}: {text}")
 
 
+def is_of_document(code: int) -> bool:
+    """Return whether a code is about one document, which is refused now and later."""
+    return code in _POISON
+
+
 def of_code(code: int, text: str, place: str) -> Exception:
     """Return the verdict on a failure with a code that is not of one document."""
     if code in _CONFIG:

@@ -1,0 +1,53 @@
+"""`mode: upsert`: of all records that agree in some fields, the last one is kept."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import bson
+from pymongo import ReplaceOne
+
+from pumpkit import Records
+from pumpkit_mongo.documents import Part
+
+#: The field with the record id, which is no `_id` here; a record's own field of that name stays.
+RECORD_ID = "record_id"
+
+
+@attrs.frozen
+class Upserts:
+    """Makes replacements of documents that agree in the fields `by`."""
+
+    by: Sequence[str]
+
+    @property
+    def index(self) -> str:
+        """The name of the unique index over the fields, as the driver makes it."""
+        return "_".join(f"{field}_1" for field in self.by)
+
+    def keeps(self, fields: Sequence[str] | None) -> bool:
+        """Return whether a duplicate in the index over these fields, or of this name, is one of the fields `by`."""
+        return fields is not None and list(fields) in (list(self.by), [self.index])
+
+    def last(self, part: Part, records: Records, rejected: dict[int, str]) -> Part:
+        """Return the last document of all that agree; it takes the place of the others.
+
+        A record that lacks one of the fields is added to `rejected`.
+        """
+        last: dict[bytes, int] = {}
+        for at, place in enumerate(part.places):
+            record = records[place]
+            lacking = [field for field in self.by if record.get(field) is None]
+            if lacking:
+                rejected[place] = f"it has no {', '.join(lacking)}, and `upsert-by` needs it"
+            else:
+                last[bson.encode({field: record[field] for field in self.by})] = at
+        kept = sorted(last.values())
+        return Part(part.collection, [part.places[at] for at in kept], [part.documents[at] for at in kept])
+
+    def replacement(self, record: dict[str, Any]) -> ReplaceOne[dict[str, Any]]:
+        """Return what puts a record in the place of the one that agrees with it."""
+        fields = {RECORD_ID: record["_id"], **record}
+        del fields["_id"]
+        # `$eq`, since a record's value may look like an operator, and would then choose other documents.
+        return ReplaceOne({field: {"$eq": record[field]} for field in self.by}, fields, upsert=True)
