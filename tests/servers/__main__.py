@@ -30,7 +30,8 @@ def main() -> None:
         sys.exit(__doc__)
     certificates = Certificates.made() if "tls" in words else None
     server = makers[name](words, certificates)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for end in (signal.SIGINT, signal.SIGTERM):  # a shell has its background jobs ignore SIGINT
+        signal.signal(end, signal.default_int_handler)
     try:
         server.start()
         print(server.url, flush=True)
