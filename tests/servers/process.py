@@ -1,6 +1,7 @@
 """A server that is one process, in a folder and at a port of its own."""
 
 import contextlib
+import ctypes
 import shutil
 import signal
 import subprocess
@@ -9,11 +10,18 @@ import time
 from pathlib import Path
 from typing import Self
 
-from pumpkit.pipes import die_with_parent
 from tests.servers.redis import PATIENCE, free_port
 
 #: Where `tests.servers.install` puts what is no package of the system.
 INSTALLED = Path(__file__).parents[2] / ".servers"
+
+_LIBC = ctypes.CDLL(None)  # loaded here: after the fork nothing may wait for a lock
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def _die_with_tests() -> None:
+    """Be killed when the tests are; SIGTERM would not end a process that a test froze."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class ServerProcess:
@@ -41,7 +49,7 @@ class ServerProcess:
     def start(self) -> Self:
         """Start it and wait until it answers."""
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, preexec_fn=die_with_parent)
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, preexec_fn=_die_with_tests)
         deadline = time.monotonic() + self.patience
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > deadline:

@@ -17,6 +17,7 @@ from tests.servers.redis import wait_until
 STARTER = """
 from tests.servers.mongo import MongoServer
 server = MongoServer().start()
+server.pause()
 print(server.process.pid, server.folder, flush=True)
 input()
 """
@@ -85,7 +86,7 @@ def test_documents_expire_soon(new_mongo: Callable[..., MongoServer]) -> None:
 
 
 def test_it_dies_with_its_tests() -> None:
-    """Its process does not outlive the one that started it, even if that is killed."""
+    """Its process does not outlive the one that started it: even if that is killed, even if it was frozen."""
     need_mongo()
     command = [sys.executable, "-c", STARTER]
     here = Path(__file__).parents[2]
