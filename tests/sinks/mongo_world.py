@@ -1,8 +1,10 @@
 """MongoDB sinks opened as a pump opens them, and their documents read with a plain client."""
 
+from collections.abc import Callable
 from typing import Any
 
 from bson.codec_options import CodecOptions
+from pymongo import monitoring
 
 from pumpkit.config import Meta, PumpConfig
 from pumpkit.errors import PartialWrite
@@ -13,6 +15,22 @@ PRODUCER = "0190f0b0c0de7000800000000000000a"
 
 #: The database of every test.
 DATABASE = "records"
+
+
+class _Commands(monitoring.CommandListener):
+    """Keeps every command that a client sends."""
+
+    def __init__(self) -> None:
+        self.commands: list[dict[str, Any]] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.commands.append(dict(event.command))
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        pass
 
 
 class MongoWorld:
@@ -30,9 +48,17 @@ class MongoWorld:
 
     def make(self, **meta: Any) -> Sink:
         """Make the sink of the pump `audit`, without `init`."""
-        config = PumpConfig(name="audit", type="mongo")
-        sink = Sink.open(config, Meta({"url": self.url(), **{k.replace("_", "-"): v for k, v in meta.items()}}))
+        return self._make({"url": self.url(), **{name.replace("_", "-"): value for name, value in meta.items()}})
+
+    def _make(self, meta: dict[str, Any]) -> Sink:
+        sink = Sink.open(PumpConfig(name="audit", type="mongo"), Meta(meta))
         self.sinks.append(sink)
+        return sink
+
+    def open_as_is(self, **meta: Any) -> Sink:
+        """Make a sink with settings under just these names, and let it connect."""
+        sink = self._make(meta)
+        sink.init()
         return sink
 
     def open(self, **meta: Any) -> Sink:
@@ -65,6 +91,17 @@ class MongoWorld:
         """Return the names of the collections."""
         with self.server.client() as client:
             return sorted(client[DATABASE].list_collection_names())
+
+    def commands(self, act: Callable[[], None]) -> list[dict[str, Any]]:
+        """Return the commands that clients made in `act` sent."""
+        seen = _Commands()
+        before = list(monitoring._LISTENERS.command_listeners)
+        monitoring.register(seen)
+        try:
+            act()
+        finally:
+            monitoring._LISTENERS.command_listeners[:] = before
+        return seen.commands
 
     def close(self) -> None:
         """Close all sinks."""

@@ -5,6 +5,7 @@ import datetime
 import pytest
 
 from pumpkit.errors import ConfigError, PartialWrite
+from pumpkit_mongo.names import DAY, CollectionNames
 from tests.sinks.mongo_world import DATABASE, MongoWorld, ids, numbers
 
 
@@ -126,3 +127,70 @@ def test_upsert_keeps_the_last_of_those_that_agree(mongo_world: MongoWorld) -> N
         {"user": "bob", "day": 1, "record_id": ids(3, 1)[0]},
     ]
     assert indexes["user_1_day_1"]["unique"] is True
+
+
+def test_a_value_that_looks_like_an_operator_chooses_no_other_document(mongo_world: MongoWorld) -> None:
+    """A record whose `upsert-by` field is a map such as `$gt` is a document of its own, and replaces no other."""
+    sink = mongo_world.open(mode="upsert", upsert_by=["user"])
+    sink.write([{"user": "ann"}, {"user": {"$gt": ""}}, {"user": {"$ne": None}}], ids(0, 3), 10.0, False)
+    with mongo_world.server.client() as client:
+        found = [document["user"] for document in client[DATABASE]["audit"].find().sort("record_id")]
+    assert found == ["ann", {"$gt": ""}, {"$ne": None}]
+
+
+def test_an_upserted_record_keeps_its_own_record_id(mongo_world: MongoWorld) -> None:
+    """A field `record_id` of the record stays, and so does its `_id`, under another name."""
+    sink = mongo_world.open(mode="upsert", upsert_by=["user"])
+    sink.write([{"user": "ann", "record_id": "own", "_id": 7}], ids(0, 1), 10.0, False)
+    with mongo_world.server.client() as client:
+        found = list(client[DATABASE]["audit"].find({}, {"_id": 0}))
+    assert found == [{"user": "ann", "record_id": "own", "_id_": 7}]
+
+
+@pytest.mark.parametrize("field", ["", "_id", "a.b", "$a"])
+def test_what_cannot_be_upserted_by(mongo_world: MongoWorld, field: str) -> None:
+    """Only a field at the top of a record chooses a document."""
+    with pytest.raises(ConfigError, match="field at the top"):
+        mongo_world.make(mode="upsert", upsert_by=[field])
+
+
+def test_a_field_named_id_is_never_lost(mongo_world: MongoWorld) -> None:
+    """Its new name gets more underscores until it is free."""
+    mongo_world.write(mongo_world.open(), [{"_id": 1, "_id_": 2, "_id__": 3}, {"_id": None}])
+    assert mongo_world.documents() == {0: {"_id_": 2, "_id__": 3, "_id___": 1}, 1: {"_id_": None}}
+
+
+def test_the_same_records_handed_over_twice(mongo_world: MongoWorld) -> None:
+    """What the sink does to a record does not count as the record's own when it is handed over again."""
+    sink, records = mongo_world.open(), [{"n": 1}, {"n": 2, "_id": "own"}]
+    for _ in range(2):
+        sink.write(records, ids(0, 2), 10.0, False)
+    assert mongo_world.documents() == {0: {"n": 1}, 1: {"n": 2, "_id_": "own"}}
+
+
+def test_dots_cannot_spoil_a_name(mongo_world: MongoWorld) -> None:
+    """Values with dots in a row, or at the end, are made safe: the driver would refuse the name, and so the batch."""
+    sink = mongo_world.open(collection="of-{user}")
+    assert mongo_world.rejected(sink, [{"user": user} for user in ("../ann", "ann.", "a.b", "..")]) == {}
+    assert mongo_world.collections() == ["of-_", "of-__ann", "of-a.b", "of-ann_"]
+
+
+def test_names_count_for_a_day() -> None:
+    """A process that runs for months does not run out of names with dates in them."""
+    now = 0.0
+    names = CollectionNames("of-{day}", 2, lambda: now)
+    for day in range(10):
+        assert [names.name({"day": f"{day}{half}"}) for half in "ab"] == [f"of-{day}a", f"of-{day}b"]
+        with pytest.raises(ValueError, match="max-collections"):
+            names.name({"day": f"{day}c"})
+        now += DAY
+
+
+def test_more_records_than_a_command_may_have(mongo_world: MongoWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They go in several commands, and a bad one among them has its own place in the verdict."""
+    monkeypatch.setattr("pumpkit_mongo.writer.MAX_DOCUMENTS", 7)
+    sink = mongo_world.open()
+    records: list[dict[str, object]] = [*numbers(0, 20)]
+    records[15] = {"n": 1 << 70}
+    assert list(mongo_world.rejected(sink, records)) == [15]  # type: ignore[arg-type]
+    assert list(mongo_world.documents()) == [n for n in range(20) if n != 15]

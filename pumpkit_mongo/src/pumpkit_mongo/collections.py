@@ -14,7 +14,7 @@ from pymongo.errors import CollectionInvalid, OperationFailure, PyMongoError
 from pumpkit import ConfigError
 from pumpkit_mongo.originals import SettingsOfOriginals
 from pumpkit_mongo.settings import Capped
-from pumpkit_mongo.verdicts import verdict
+from pumpkit_mongo.verdicts import UnknownFailure, verdict
 
 log = logging.getLogger(__name__)
 
@@ -108,4 +108,6 @@ class Collections:
             self.database[name].create_index(pairs, **options)
         except PyMongoError as error:
             fields = ", ".join(field for field, _ in pairs)
-            raise verdict(error, f"{self.place}, collection {name}, index over {fields}") from None
+            found = verdict(error, f"{self.place}, collection {name}, index over {fields}")
+            # What is no matter of time is one of settings or of documents: no record of a batch is the cause.
+            raise (ConfigError(str(found)) if isinstance(found, UnknownFailure) else found) from None
