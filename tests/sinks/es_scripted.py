@@ -39,9 +39,14 @@ class ScriptedServer:
         self._thread.start()
 
     @property
+    def port(self) -> int:
+        """Where it listens, on the loopback interface."""
+        return int(self._http.server_address[1])
+
+    @property
     def url(self) -> str:
         """Where it is."""
-        return f"http://127.0.0.1:{self._http.server_address[1]}"
+        return f"http://127.0.0.1:{self.port}"
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self

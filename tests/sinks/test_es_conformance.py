@@ -13,6 +13,7 @@ from pumpkit.testing import Arrived, Destination, SinkConformance
 from tests.conftest import missing
 from tests.servers.elasticsearch import ROOT, ElasticServer, installed_major, missing_for
 from tests.servers.proxy import Proxy
+from tests.sinks.es_scripted import PRODUCT, Answer, ScriptedServer
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -22,7 +23,6 @@ class ElasticDestination(Destination):
 
     cannot: ClassVar[dict[str, str]] = {
         "read_in_order": "documents have no order but that of a field",
-        "busy": "Elasticsearch refuses without saying for how long; what a proxy says is in test_es_answers.py",
     }
 
     def __init__(self, folder: Path, server: ElasticServer) -> None:
@@ -30,6 +30,7 @@ class ElasticDestination(Destination):
         server.clean()
         self.server = server
         self.proxy = Proxy(server.port)
+        self.shedding: ScriptedServer | None = None
 
     def meta(self) -> dict[str, Any]:
         return {
@@ -70,11 +71,20 @@ class ElasticDestination(Destination):
     def unhang(self) -> None:
         self.proxy.heal()
 
+    def busy(self, seconds: int) -> None:
+        """As a proxy does that sheds load: Elasticsearch itself does not say for how long."""
+        self.shedding = ScriptedServer(Answer(429, b"", {**PRODUCT, "Retry-After": str(seconds)}))
+        self.proxy.mode = "refuse"
+        self.proxy.target = self.shedding.port
+        self.proxy.heal()
+
     def bad_login(self) -> dict[str, Any]:
         return self.meta() | {"password": "wr0ng-word"}
 
     def close(self) -> None:
         self.proxy.stop()
+        if self.shedding is not None:
+            self.shedding.stop()
 
 
 def _plain(value: Any) -> Any:
