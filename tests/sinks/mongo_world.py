@@ -92,6 +92,10 @@ class MongoWorld:
         with self.server.client() as client:
             return sorted(client[DATABASE].list_collection_names())
 
+    def plugin(self, sink: Sink) -> object:
+        """Return what the plugin made of the settings."""
+        return sink._hook.init.get_hookimpls()[0].plugin
+
     def commands(self, act: Callable[[], None]) -> list[dict[str, Any]]:
         """Return the commands that clients made in `act` sent."""
         seen = _Commands()
