@@ -25,6 +25,10 @@ DEFAULT_DATABASE = "pumpkit"
 HEARTBEAT = 2_000
 
 
+#: Seconds within which a server has to be found, below those of all that `init` does.
+PATIENCE = 10.0
+
+
 def place(settings: SettingsOfOriginals) -> str:
     """Return what errors call the server."""
     return f"MongoDB at {shown(settings.url.reveal())}"
@@ -43,7 +47,8 @@ def connect(settings: SettingsOfOriginals, pump: str) -> Client:
     except (PyMongoError, ValueError, OSError) as error:
         raise ConfigError(f"{place(settings)}: {type(error).__name__}: {_without(settings, str(error))}") from None
     try:
-        client.admin.command("ping")
+        with pymongo.timeout(PATIENCE):
+            client.admin.command("ping")
     except PyMongoError as error:
         client.close()
         raise verdict(error, place(settings)) from None  # the driver's own may show more than is to be seen

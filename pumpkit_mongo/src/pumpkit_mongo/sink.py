@@ -18,8 +18,8 @@ from pumpkit_mongo.writer import Writer
 
 log = logging.getLogger(__name__)
 
-#: Seconds that `init` may take, below those that the pump gives it.
-PATIENCE = 20.0
+#: Seconds that `init` may take, below those that the pump gives it: indexes of a large collection take their time.
+PATIENCE = 25.0
 
 #: The most bytes of one command, where `max-bytes` does not say.
 COMMAND = 16 << 20
