@@ -27,7 +27,7 @@ def _die_with_tests() -> None:
 class ServerProcess:
     """One server process; its data stay in its folder over kills and restarts.
 
-    A kind of server says how it is started (`command`) and when it is up (`answers`).
+    A kind of server says where it is (`url`), how it is started (`command`) and when it is up (`answers`).
     """
 
     #: Seconds that it may take to come up.
@@ -37,6 +37,11 @@ class ServerProcess:
         self.folder = Path(tempfile.mkdtemp(prefix=f"pumpkit-{kind}-"))
         self.port = port or free_port()
         self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        raise NotImplementedError
 
     def command(self) -> list[str]:
         """Return the command that starts it."""
