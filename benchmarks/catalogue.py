@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from benchmarks import caller, drain, latency, log, redis, service
+from benchmarks import caller, drain, latency, log, redis, service, sinks
 from benchmarks.rounds import Samples, Size
 from benchmarks.table import Chapters, Report
 
@@ -26,4 +26,5 @@ BENCHMARKS: dict[str, Benchmark] = {
     "drain": drain,
     "latency": latency,
     "redis": redis,
+    "sinks": sinks,
 }

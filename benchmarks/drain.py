@@ -6,7 +6,6 @@ least once, and into CSV exactly once, with the acknowledgements and the syncs o
 """
 
 import csv
-import json
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -98,18 +97,9 @@ def _loop(folder: Path) -> Used:
 
 
 def _drain_by_worker(folder: Path, count: int) -> Used:
-    began, written = 0.0, 0
     with World(folder).worker() as worker:
-        while written < count:
-            message = json.loads(worker.out.readline() or b"{}")
-            match message.get("status"):
-                case "working" if message["stage"] == "write":
-                    began = began or time.monotonic()
-                case "wrote":
-                    written += message["records"]
-                case None:  # it has ended, with a reason
-                    break
-        wall = time.monotonic() - began
+        times = [time.monotonic() for _ in worker.progress(count)]
+        wall = times[-1] - times[0]
         worker.tell({"do": "stop"})  # after the commit that follows
         return Used(worker.ended(), wall)
 

@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pumpkit.buffers.sqlite import place
+from tests.servers.elasticsearch import installed_major
+from tests.servers.process import INSTALLED
 from tests.servers.redis import KINDS, find
 
 
@@ -18,7 +20,9 @@ def description() -> dict[str, str]:
     return {
         "interpreter": f"{platform.python_implementation()} {platform.python_version()}, {_build()}",
         "libraries": ", ".join(map(_version, ("apsw", "msgpack", "zstandard", "redis", "hiredis"))),
+        "drivers": ", ".join(map(_version, ("pymongo", "elasticsearch", "orjson"))),
         "Redis": _redis(),
+        "other servers": _others(),
         "machine": f"{os.cpu_count()} processors ({_processor()}), {platform.system()} {platform.release()}",
         "disk": place.file_system(Path("/proc/self/mountinfo").read_text(errors="surrogateescape"), folder),
     }
@@ -39,6 +43,13 @@ def _redis() -> str:
         return "none"
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
     return said.partition(" sha=")[0].replace("v=", "")
+
+
+def _others() -> str:
+    """Return which servers the benchmarks of databases start."""
+    notes = {name: INSTALLED / f"{name}.installed" for name in ("mongo", f"elasticsearch-{installed_major()}")}
+    found = [f"{name.partition('-')[0]}: {note.read_text()}" for name, note in notes.items() if note.exists()]
+    return ", ".join(found).replace("==", " ") or "none"
 
 
 def _version(package: str) -> str:

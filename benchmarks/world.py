@@ -52,6 +52,34 @@ class Program:
         """Return the most bytes that it, or the largest of its children, has had resident so far."""
         return max(map(_peak, [self._process.pid, *_children(self._process.pid)]))
 
+    def cpu(self) -> float:
+        """Return the seconds of processor time that it has used so far, without its children."""
+        # As clock_getcpuclockid(3) makes it, which Python has no function for.
+        return time.clock_gettime((~self._process.pid << 3) | 2)
+
+    def progress(self, count: int) -> Iterator[int]:
+        """Give 0 when a worker begins to write, then how many records it has written, until these are `count`.
+
+        Raises RuntimeError if it ends before, or has not come to it in time.
+        """
+        deadline = time.monotonic() + PATIENCE
+        written, reason = -1, ""
+        while written < count:
+            message = json.loads(self.out.readline() or b"{}")
+            match message.get("status"):
+                case "working" if message["stage"] == "write" and written < 0:
+                    written = 0
+                    yield written
+                case "wrote":
+                    written += message["records"]
+                    yield written
+                case "state":
+                    reason = message["reason"]
+                case None:
+                    self.ended()  # with its log
+            if not message or time.monotonic() > deadline:
+                raise RuntimeError(f"it wrote {max(0, written)} of {count} records: {reason}")
+
     def ended(self) -> float:
         """Wait for its end; return the seconds of processor time that it and its children used.
 

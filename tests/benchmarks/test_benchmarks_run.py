@@ -4,13 +4,17 @@ import re
 
 import pytest
 
+from benchmarks import sinks
 from benchmarks.catalogue import BENCHMARKS
+from benchmarks.rounds import Size
+from benchmarks.sinks import elasticsearch, mongo
 from tests.conftest import missing
+from tests.servers.fixtures import need_elasticsearch, need_mongo
 from tests.servers.redis import KINDS, find
 
 #: By benchmark, how many aims it has, and tables if there are several.
-AIMS = {"caller": 2, "service": 2, "log": 0, "drain": 2, "latency": 1, "redis": 7}
-TABLES = {"redis": 7}
+AIMS = {"caller": 2, "service": 2, "log": 0, "drain": 2, "latency": 1, "redis": 7, "sinks": 12}
+TABLES = {"redis": 7, "sinks": 7}
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
@@ -18,6 +22,9 @@ def test_a_benchmark_prints_its_table_and_its_aims(run_benchmarks, name):
     """One round of a tiny part of the work ends well, and says what was measured, how, and on what."""
     if name == "redis" and not any(map(find, KINDS)):
         missing("a Redis server", f"it comes from {', '.join(KINDS.values())}")
+    if name == "sinks":
+        need_mongo()
+        need_elasticsearch()
     done = run_benchmarks(name, "--rounds", "1", "--scale", "0.01")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith(f"## {BENCHMARKS[name].TITLE}\n")
@@ -32,5 +39,16 @@ def test_unknown_names_are_refused(run_benchmarks):
     """A name that is none is answered with those that are, and nothing is measured."""
     done = run_benchmarks("drain", "drian")
     assert done.returncode == 2
-    assert "no benchmark is called drian; there are caller, service, log, drain, latency, redis" in done.stderr
+    assert "no benchmark is called drian; there are caller, service, log, drain, latency, redis, sinks" in done.stderr
     assert not done.stdout
+
+
+def test_a_database_that_is_not_installed_is_left_out(monkeypatch):
+    """Its chapter says so, and how to get it; the others are measured."""
+    monkeypatch.setattr(mongo, "find", lambda: None)
+    monkeypatch.setattr(elasticsearch, "missing_for", lambda major: "Java 21")
+    samples = sinks.measure(Size(1, 0.01))
+    assert samples == {}
+    said = str(sinks.report(samples))
+    assert said.count("Left out: ") == 2
+    assert "`python -m tests.servers.install`" in said
