@@ -37,11 +37,15 @@ class Load:
         self.producer = world.report(0, RECORDS, PAUSE)
         world.until(lambda: world.stats("store").delivered > 0)
 
+    def more(self, count):
+        """Put more records into the log, beside those of the producer."""
+        self.world.fill(count, start=self.count)
+        self.count += count
+
     def csv_goes_on(self):
         """Check, by count, that CSV takes new records while the other pump stands still."""
         delivered = self.world.stats("store").delivered
-        self.world.fill(100, start=self.count)
-        self.count += 100
+        self.more(100)
         self.world.until(lambda: {int(row["n"]) for row in self.world.csv_rows()} >= set(range(RECORDS, self.count)))
         assert self.world.stats("store").delivered == delivered
 
@@ -84,7 +88,9 @@ def test_answers_are_lost(world, store):
     with Proxy(store.server.port) as proxy:
         load = Load(world, store, proxy.port)
         proxy.cut(every=5, times=20)
-        world.until(lambda: proxy.lost >= 5)
+        while proxy.lost < 5:
+            load.more(100)
+            world.wait_for_lag("store", 100)
         proxy.heal()
         load.check()
 
@@ -109,8 +115,7 @@ def test_no_primary_and_writes_without_confirmation(world, new_mongo):
         {"errorCode": 91, "closeConnection": True},
     ):
         store.server.fail(["insert"], {"times": 3}, **failure)
-        world.fill(100, start=load.count)
-        load.count += 100
+        load.more(100)
         time.sleep(0.5)
     store.server.unfail()
     store.server.step_down(2)
@@ -133,8 +138,7 @@ def test_a_full_write_queue(world, new_es):
     load = Load(world, store)
     with ThreadPoolExecutor(8) as pool:
         for _ in range(5):
-            world.fill(200, start=load.count)
-            load.count += 200
+            load.more(200)
             refused += sum(pool.map(fill, range(8)))
     assert refused > 0
     load.check()
