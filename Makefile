@@ -18,7 +18,7 @@ JOBS ?= 2
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest --numprocesses=$(JOBS) --dist=worksteal
 SINKS := $(patsubst %/pyproject.toml,%,$(wildcard pumpkit_*/pyproject.toml))
-EXAMPLE := docs/example-sink
+EXAMPLES := $(patsubst %/pyproject.toml,%,$(wildcard docs/examples/*/pyproject.toml))
 
 # Elasticsearch is tested twice: its client of version 8 comes before the one of the environment. (pytest's exit code 5:
 # ARGS leave no such test.)
@@ -52,7 +52,7 @@ lint: $(VENV)/.dev ## ruff (format and rules) and shellcheck
 .PHONY: types
 types: $(VENV)/.dev ## mypy --strict over every package
 	$(BIN)/mypy pumpkit benchmarks $(SINKS:=/src)
-	MYPYPATH=$(EXAMPLE) $(BIN)/mypy $(EXAMPLE)/src $(EXAMPLE)/shelf.py $(EXAMPLE)/tests
+	for example in $(EXAMPLES); do (cd $$example && $(abspath $(BIN))/mypy --strict --cache-dir $(CURDIR)/.mypy_cache .); done
 
 .PHONY: bench
 bench: $(VENV)/.dev ## measure against the usual ways, as ratios

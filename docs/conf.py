@@ -13,7 +13,7 @@ copyright = "2026, The pumpkit developers"
 version = release = pumpkit.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "made_from_code"]
-exclude_patterns = ["example-sink"]
+exclude_patterns = ["examples"]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3

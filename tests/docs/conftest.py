@@ -20,8 +20,8 @@ class Block(NamedTuple):
 
 
 def pages() -> list[Path]:
-    """Return every page: the README, and the site without the example's own files."""
-    site = (page for page in (ROOT / "docs").rglob("*.md") if "example-sink" not in page.parts)
+    """Return every page: the README, and the site without the examples' own files."""
+    site = (page for page in (ROOT / "docs").rglob("*.md") if "examples" not in page.parts)
     return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(site)]
 
 

@@ -14,7 +14,7 @@ from pumpkit.cli import program
 from pumpkit.config.load import load
 from tests.docs.conftest import Block
 
-EXAMPLE = "docs/example-sink/src/pumpkit_http_example/__init__.py"
+EXAMPLE = "docs/examples/http/src/pumpkit_http_example/__init__.py"
 
 
 def test_a_configuration_loads(yaml_block: Block, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from tests.conftest import missing
 
 ROOT = Path(__file__).parents[2]
 SINKS = sorted(project.parent for project in ROOT.glob("pumpkit_*/pyproject.toml"))
-EXAMPLE = ROOT / "docs" / "example-sink"
+EXAMPLES = sorted(project.parent for project in ROOT.glob("docs/examples/*/pyproject.toml"))
+EXAMPLE = ROOT / "docs" / "examples" / "http"
 
 
 def build(project: Path, into: Path, *what: str) -> None:
@@ -35,9 +36,9 @@ def fresh_environment(folder: Path, *packages: Path | str) -> Path:
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the wheels of the core, of every sink and of the documentation's example."""
+    """A folder with the wheels of the core, of every sink and of the documentation's examples."""
     folder = tmp_path_factory.mktemp("wheels")
-    for project in (ROOT, *SINKS, EXAMPLE):
+    for project in (ROOT, *SINKS, *EXAMPLES):
         build(project, folder, "--wheel")
     return folder
 

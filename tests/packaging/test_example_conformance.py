@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the example's folder; no setting of this test run reaches the programs started in it."""
     for name in [name for name in os.environ if name.startswith(("PYTHON", "PUMPKIT", "PYTEST"))]:
         monkeypatch.delenv(name)
-    return Path(shutil.copytree(EXAMPLE, tmp_path / "example-sink", ignore=shutil.ignore_patterns("__pycache__")))
+    return Path(shutil.copytree(EXAMPLE, tmp_path / "http", ignore=shutil.ignore_patterns("__pycache__")))
 
 
 def kit(author: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -23,7 +23,7 @@ RECORDS = 1_000
 DEADLINE = 60.0  # seconds; only a failure waits that long
 
 
-TUTORIAL = runpy.run_path(str(ROOT / "docs" / "example-sink" / "shelf.py"))
+TUTORIAL = runpy.run_path(str(ROOT / "docs" / "examples" / "http" / "shelf.py"))
 
 
 class Shelf(TUTORIAL["Shelf"]):  # type: ignore[misc]  # a class of a file that is run
