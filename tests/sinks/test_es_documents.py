@@ -47,6 +47,7 @@ def test_a_value_in_a_document(es_world: EsWorld, value: object, written: object
         ({"a": {"b": [1.0, math.nan]}}, "field 'a.b[1]' is nan, a number that JSON does not have"),
         ({"a": None, "b": math.inf}, "field 'b' is inf, a number that JSON does not have"),
         ({"a": "null", "b": [{"c": -math.inf}]}, "field 'b[0].c' is -inf, a number that JSON does not have"),
+        (dict.fromkeys(map(str, range(40))) | {"b": math.nan}, "field 'b' is nan, a number that JSON does not have"),
         ({"a": [2**64]}, "field 'a[0]' is an integer of more than 64 bits"),
         ({"a": -(2**63) - 1}, "field 'a' is an integer of more than 64 bits"),
         ({"a": {7: 1}}, "the name of a field must be text, not 7, in 'a'"),

@@ -44,6 +44,9 @@ _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 #: The types of values that a nan or inf can be, or be in.
 _HOLD_NUMBERS = frozenset((float, dict, list, tuple))
 
+#: So many values of a record are many; see `document`.
+_MANY = 20
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _dumps = orjson.dumps
 
@@ -147,11 +150,11 @@ def document(record: Record) -> bytes:
         line: bytes = _dumps(record, _other, _OPTIONS)
     except TypeError as error:
         return _slowly(record, error)
-    # orjson writes nan and inf as null: where there may be one, see whether each null is one of the record's own.
-    if not _HOLD_NUMBERS.isdisjoint(map(type, record.values())):
-        nulls = line.count(b"null")
-        if nulls and nulls != [*record.values()].count(None):
-            _check_numbers(record, "")
+    # orjson writes nan and inf as null: where there may be one, see whether each null is one of the record's own. Of
+    # few values the types are looked through sooner, of many the line.
+    suspect = not _HOLD_NUMBERS.isdisjoint(map(type, record.values())) if len(record) < _MANY else line.count(b"null")
+    if suspect and line.count(b"null") != [*record.values()].count(None):
+        _check_numbers(record, "")
     return line
 
 
