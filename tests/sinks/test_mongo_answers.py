@@ -1,6 +1,7 @@
 """What the MongoDB sink makes of a server's answers: written, rejected, to be sent again, or for a person."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from pymongo.errors import PyMongoError
@@ -149,14 +150,16 @@ def test_a_login_that_does_not_do(new_mongo: Callable[..., MongoServer], user: s
 
 
 def test_the_right_login(new_mongo: Callable[..., MongoServer]) -> None:
-    """Of the settings, or of the URL."""
+    """Of the settings, or of the URL, or the user of the one and the password of the other."""
     world = MongoWorld(new_mongo(auth=True))
     world.write(world.open(username=ROOT[0], password=ROOT[1], auth_source="admin"), numbers(0, 1))
     place = world.server.url.removeprefix("mongodb://")
     url = f"mongodb://{ROOT[0]}:{ROOT[1]}@{place}{DATABASE}?authSource=admin"
     world.write(world.open(url=url), numbers(1, 1), first=1)
+    bare = url.replace(f":{ROOT[1]}@", "@")
+    world.write(world.open(url=bare, password=ROOT[1]), numbers(2, 1), first=2)
     world.close()
-    assert list(world.documents()) == [0, 1]
+    assert list(world.documents()) == [0, 1, 2]
 
 
 def test_tls(new_mongo: Callable[..., MongoServer]) -> None:
@@ -176,6 +179,30 @@ def test_tls(new_mongo: Callable[..., MongoServer]) -> None:
     assert list(world.documents()) == [0, 1]
 
 
+def test_a_certificate_of_this_side(new_mongo: Callable[..., MongoServer], tmp_path: Path) -> None:
+    """A server that asks for a certificate gets that of the settings."""
+    world = MongoWorld(new_mongo(tls=True))
+    certificates = world.server.certificates
+    assert certificates is not None
+    both = tmp_path / "client.pem"
+    both.write_text(certificates.file("client").read_text() + certificates.key("client").read_text())
+    world.write(
+        world.open(tls=True, tls_ca_file=str(certificates.file("ca")), tls_certificate_key_file=str(both)),
+        numbers(0, 1),
+    )
+    world.close()
+    assert list(world.documents()) == [0]
+
+
+def test_one_side_without_tls(new_mongo: Callable[..., MongoServer]) -> None:
+    """The connection ends, or says nothing; the message asks whether it is that."""
+    world = MongoWorld(new_mongo(tls=True))
+    sink = world.make(url=world.url(options="&serverSelectionTimeoutMS=1000"))
+    with pytest.raises(Unavailable, match="see `tls`"):
+        sink.init()
+    world.close()
+
+
 def test_nobody_there(mongo_world: MongoWorld) -> None:
     """No server at the address is Unavailable, within the time that connecting may take."""
     sink = mongo_world.make(url="mongodb://127.0.0.1:1/x?serverSelectionTimeoutMS=500")
@@ -191,6 +218,8 @@ def test_nobody_there(mongo_world: MongoWorld) -> None:
         ("mongodb://h:port/x", "Port contains non-digit"),
         ("mongodb://h:99999/x", "Port must be an integer"),
         ("mongodb://h/x?timoutMS=3", "Unknown option"),
+        ("mongodb+srv://cluster.example.com/x?tls=ture", "tls must be"),
+        ("mongodb://h/x?tls=ture", "tls must be"),
         ("mongodb://ann:pa:ss@word@h/x", "percent-encoded"),
         ("", "must begin with"),
     ],

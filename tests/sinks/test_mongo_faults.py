@@ -149,6 +149,19 @@ def test_all_commands_of_a_write_share_its_time(mongo_world: MongoWorld, proxy: 
     assert set(range(written)) <= set(mongo_world.documents())
 
 
+@pytest.mark.parametrize("mode", ["refuse", "blackhole"])
+def test_closing_while_the_server_is_away(mongo_world: MongoWorld, proxy: Proxy, mode: Any) -> None:
+    """It does not wait for a server to come back."""
+    sink = through(mongo_world, proxy)
+    mongo_world.write(sink, numbers(0, 10))
+    proxy.mode = mode
+    with pytest.raises(Unavailable):
+        mongo_world.write(sink, numbers(10, 10), first=10, timeout=0.5)
+    before = time.monotonic()
+    sink.close()
+    assert time.monotonic() - before < 10
+
+
 def test_a_server_that_is_not_there_at_the_start(mongo_world: MongoWorld, proxy: Proxy) -> None:
     """`init` ends for later, and works when it is tried again."""
     proxy.mode = "refuse"

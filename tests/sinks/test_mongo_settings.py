@@ -6,12 +6,13 @@ import warnings
 from typing import Any
 
 import pytest
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, OperationFailure
 
 from pumpkit.config import ConfigInvalid
 from pumpkit.errors import ConfigError, Unavailable
+from pumpkit_mongo.codes import FOR_A_PERSON, OF_DOCUMENT, TRANSIENT
 from pumpkit_mongo.settings import shown
-from pumpkit_mongo.verdicts import key_fields, verdict
+from pumpkit_mongo.verdicts import UnknownFailure, key_fields, of_code, reason, verdict
 from tests.sinks.mongo_world import DATABASE, MongoWorld, numbers
 
 #: Every setting of the originals' MongoDB pump, as a working file has them.
@@ -195,3 +196,36 @@ def test_errors_show_no_documents() -> None:
     """What the driver says of a batch holds the documents of it."""
     error = BulkWriteError({"writeErrors": [{"index": 0, "code": 8, "errmsg": "x", "op": {"token": "secret-4711"}}]})
     assert "secret-4711" not in str(verdict(error, "here"))
+
+
+def test_reasons_show_no_values() -> None:
+    """Of a geographic index, for one, a server shows the whole document."""
+    item = {
+        "index": 0,
+        "code": 16755,
+        "errmsg": 'Can\'t extract geo keys: { _id: 1, token: "secret-4711" } out of bounds',
+    }
+    assert reason(item).startswith("a value that a geographic index cannot take (16755): Can't extract geo keys: {...}")
+    assert "secret-4711" not in reason(item)
+    assert "secret-4711" not in str(of_code(1, item["errmsg"], "here"))
+
+
+def test_a_code_has_one_meaning() -> None:
+    """No code is in two tables, and one that is in none is not taken for a record's fault, or for an outage."""
+    tables = [set(OF_DOCUMENT), set(FOR_A_PERSON), set(TRANSIENT)]
+    assert sum(map(len, tables)) == len(set.union(*tables))
+    assert isinstance(of_code(4711, "?", "here"), UnknownFailure)
+
+
+def test_a_server_that_asks_for_a_pause() -> None:
+    """Azure's says for how long, in the text."""
+    found = of_code(16500, "Error=16500, RetryAfterMs=1250, Details='Request rate is large'", "here")
+    assert isinstance(found, Unavailable)
+    assert found.retry_after == 1.25
+
+
+@pytest.mark.parametrize("code", [4711, 8, 13388])
+def test_what_the_server_calls_worth_a_second_try(code: int) -> None:
+    """Its label says more than a code."""
+    error = OperationFailure("x", code, {"errorLabels": ["RetryableWriteError"]})
+    assert isinstance(verdict(error, "here"), Unavailable)

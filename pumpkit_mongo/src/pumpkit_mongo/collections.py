@@ -78,9 +78,14 @@ class Collections:
             raise ConfigError(
                 f"{self.place}: {name} is there and is not capped: name another collection, or take the cap out"
             )
-        for wanted, option in ((cap.max_bytes, "size"), (cap.max_records, "max")):
-            if cap.max_bytes and options and options.get(option, 0) != wanted:
-                found = options.get(option, "no number")
+        if cap.max_bytes and options:
+            self._compare(name, cap, options)
+
+    def _compare(self, name: str, cap: Capped, options: Mapping[str, Any]) -> None:
+        """Tell of another cap than that of the settings; the server makes a size a multiple of 256."""
+        for option, wanted, step in (("size", cap.max_bytes, 256), ("max", cap.max_records, 1)):
+            found = options.get(option, 0)
+            if found not in (wanted, -(-wanted // step) * step):
                 log.warning("%s: %s is capped with %s %s, and not %s", self.place, name, option, found, wanted)
 
     def _make_capped(self, name: str, cap: Capped) -> None:

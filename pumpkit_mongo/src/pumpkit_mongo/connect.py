@@ -10,7 +10,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
-from pumpkit import ConfigError
+from pumpkit import ConfigError, Unavailable
 from pumpkit_mongo.originals import SettingsOfOriginals
 from pumpkit_mongo.settings import shown
 from pumpkit_mongo.verdicts import verdict
@@ -47,11 +47,15 @@ def connect(settings: SettingsOfOriginals, pump: str) -> Client:
     except (PyMongoError, ValueError, OSError) as error:
         raise ConfigError(f"{place(settings)}: {type(error).__name__}: {_without(settings, str(error))}") from None
     try:
-        with pymongo.timeout(PATIENCE):
+        with pymongo.timeout(min(PATIENCE, client.options.server_selection_timeout)):
             client.admin.command("ping")
     except PyMongoError as error:
         client.close()
-        raise verdict(error, place(settings)) from None  # the driver's own may show more than is to be seen
+        found = verdict(error, place(settings))
+        sign = "No servers found" if settings.tls else "reset by peer|connection closed"
+        if isinstance(found, Unavailable) and re.search(sign, str(found)):
+            found = Unavailable(f"{found} (does one side speak TLS, and not the other? see `tls`)")
+        raise found from None  # the driver's own may show more than is to be seen
     except BaseException:
         client.close()
         raise
@@ -73,7 +77,7 @@ def database(client: Client, settings: SettingsOfOriginals) -> Database[dict[str
 
 def _options(settings: SettingsOfOriginals, pump: str) -> dict[str, Any]:
     """Return what is said beside the URL. What stands here wins."""
-    options: dict[str, Any] = {"appname": f"pumpkit {pump}"[:128], "tz_aware": True}
+    options: dict[str, Any] = {"appname": f"pumpkit {pump}"[:128]}
     if not re.search("[?&]heartbeatFrequencyMS=", settings.url.reveal(), re.IGNORECASE):
         options["heartbeatFrequencyMS"] = HEARTBEAT
     secrets = {"password": settings.password, "tlsCertificateKeyFilePassword": settings.tls_certificate_key_password}

@@ -23,13 +23,16 @@ def shown(url: str) -> str:
 
 def _check_url(settings: "Settings", _: object, url: Secret) -> None:
     text = url.reveal()
-    if text.startswith("mongodb+srv://"):  # more of it only the name server knows
+    plain = text
+    if text.startswith("mongodb+srv://") and "srv" not in text.partition("?")[2]:
+        plain = text.replace("+srv", "", 1)  # as one without names to be looked up, which is done when connecting
+    elif text.startswith("mongodb+srv://"):
         return
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # the driver leaves out an option that it does not know
             warnings.simplefilter("ignore", DeprecationWarning)
-            options = parse_uri(text)["options"]
+            options = parse_uri(plain)["options"]
     except (PyMongoError, ValueError, UserWarning) as error:
         raise ValueError(f"is no URL of a MongoDB ({shown(text) or 'no host'}): {_plain(error, text)}") from None
     if options.get("w") == 0:
@@ -72,8 +75,8 @@ def _check_write_concern(settings: "Settings", _: object, w: int | str | None) -
 
 
 def _check_password(settings: "Settings", _: object, password: Secret | None) -> None:
-    if password is not None and not settings.username:
-        raise ValueError("needs `username` beside it")
+    if password is not None and not settings.username and "@" not in settings.url.reveal():
+        raise ValueError("needs `username` beside it, or a user in `url`")
 
 
 def _check_keys(index: "Index", _: object, keys: object) -> None:
@@ -184,7 +187,9 @@ class Settings:
     )
 
     username: str = key("", about="The user, if the URL names none.")
-    password: Secret | None = key(None, about="The user's password.", validator=_check_password)
+    password: Secret | None = key(
+        None, about="The password of the user, here or in the URL.", validator=_check_password
+    )
     auth_source: str = key("", about="The database that knows the user. Default: that of the URL, else `admin`.")
     auth_mechanism: str = key("", about="How the user is proven, such as SCRAM-SHA-256 or MONGODB-X509.")
 

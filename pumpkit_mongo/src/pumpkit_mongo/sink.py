@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 #: Seconds that `init` may take, below those that the pump gives it: indexes of a large collection take their time.
 PATIENCE = 25.0
 
+#: Seconds that closing may take: a server that is away has nothing to be told.
+GOODBYE = 2.0
+
 #: The most bytes of one command, where `max-bytes` does not say.
 COMMAND = 16 << 20
 
@@ -74,4 +77,7 @@ class MongoSink(SettingsOfOriginals):
         """Close connections."""
         client, self._client, self._writer, self._encoder = self._client, None, None, None
         if client is not None:
-            client.close()
+            with pymongo.timeout(
+                GOODBYE
+            ):  # the driver tells the server that its sessions end, for which it looks for it
+                client.close()

@@ -1,4 +1,4 @@
-"""What a server's errors mean for a pump. The numbers: https://www.mongodb.com/docs/manual/reference/error-codes/"""
+"""What the errors of a server, and of the driver, mean for a pump."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,77 +12,7 @@ from pymongo.errors import (
 )
 
 from pumpkit import ConfigError, Unavailable
-
-#: A unique index has the key already.
-DUPLICATE_KEY = 11000
-
-#: One document is refused, whatever else is in the batch, and will be again.
-_POISON = {
-    2: "BadValue",
-    15: "Overflow",
-    16: "InvalidLength",
-    22: "InvalidBSON",
-    28: "PathNotViable",
-    52: "DollarPrefixedFieldName",
-    53: "InvalidIdField",
-    57: "DottedFieldName",
-    66: "ImmutableField",
-    121: "DocumentValidationFailure",
-    10334: "BSONObjectTooLarge",
-    16755: "Can't extract geo keys",
-    16766: "Can't extract geo keys",
-    17280: "KeyTooLong",
-    17419: "resulting document too large",
-    17420: "document too large",
-    DUPLICATE_KEY: "DuplicateKey",
-}
-
-#: A person has to change something: rights, names, settings.
-_CONFIG = {
-    13: "Unauthorized",
-    18: "AuthenticationFailed",
-    20: "IllegalOperation",
-    26: "NamespaceNotFound",
-    48: "NamespaceExists",
-    59: "CommandNotFound",
-    67: "CannotCreateIndex",
-    72: "InvalidOptions",
-    73: "InvalidNamespace",
-    79: "UnknownReplWriteConcern",
-    85: "IndexOptionsConflict",
-    86: "IndexKeySpecsConflict",
-    100: "UnsatisfiableWriteConcern",
-    115: "CommandNotSupported",
-    166: "CommandNotSupportedOnView",
-    197: "InvalidIndexSpecificationOption",
-    8000: "AtlasError",
-    13297: "DatabaseDifferCase",
-}
-
-#: Only time helps.
-_TRANSIENT = {
-    6: "HostUnreachable",
-    7: "HostNotFound",
-    24: "LockTimeout",
-    50: "MaxTimeMSExpired",
-    64: "WriteConcernTimeout",
-    89: "NetworkTimeout",
-    91: "ShutdownInProgress",
-    112: "WriteConflict",
-    134: "ReadConcernMajorityNotAvailableYet",
-    146: "ExceededMemoryLimit",
-    189: "PrimarySteppedDown",
-    202: "NetworkInterfaceExceededTimeLimit",
-    262: "ExceededTimeLimit",
-    9001: "SocketException",
-    10058: "LegacyNotPrimary",
-    10107: "NotWritablePrimary",
-    11600: "InterruptedAtShutdown",
-    11602: "InterruptedDueToReplStateChange",
-    13435: "NotPrimaryNoSecondaryOk",
-    13436: "NotPrimaryOrSecondary",
-    14031: "OutOfDiskSpace",
-}
+from pumpkit_mongo.codes import DUPLICATE_KEY, FOR_A_PERSON, OF_DOCUMENT, TRANSIENT
 
 
 class UnknownFailure(Exception):
@@ -96,30 +26,33 @@ def verdict(error: PyMongoError, place: str) -> Exception:
         return ConfigError(f"{place}: the certificate of the server is not trusted, see `tls-ca-file`: {text}")
     if isinstance(error, ConfigurationError):
         return ConfigError(f"{place}: {text}")
-    if isinstance(error, OperationFailure):
+    if isinstance(error, OperationFailure) and not error.has_error_label("RetryableWriteError"):
         return of_code(error.code or 0, text, place)
-    if isinstance(error, ConnectionFailure) or error.timeout:
+    if isinstance(error, ConnectionFailure | OperationFailure) or error.timeout:
         return Unavailable(f"{place}: {type(error).__name__}: {text}")
     return UnknownFailure(f"{place}: {type(error).__name__}: {text}")
 
 
 def is_of_document(code: int) -> bool:
     """Return whether a code is about one document, which is refused now and later."""
-    return code in _POISON
+    return code in OF_DOCUMENT
 
 
 def of_code(code: int, text: str, place: str) -> Exception:
     """Return the verdict on a failure with a code that is not of one document."""
-    if code in _CONFIG:
-        return ConfigError(f"{place}: {_CONFIG[code]} ({code}): {text}")
-    if code in _TRANSIENT:
-        return Unavailable(f"{place}: {_TRANSIENT[code]} ({code}): {text}")
-    return UnknownFailure(f"{place}: {_POISON.get(code, 'error')} ({code}): {text}")
+    if code in FOR_A_PERSON:
+        return ConfigError(f"{place}: {FOR_A_PERSON[code]} ({code}): {text}")
+    if code in TRANSIENT:
+        asked = re.search(r"RetryAfterMs=([0-9]{1,7})", text)
+        pause = int(asked[1]) / 1000 if asked else None
+        return Unavailable(f"{place}: {TRANSIENT[code]} ({code}): {text}", retry_after=pause)
+    return UnknownFailure(f"{place}: {OF_DOCUMENT.get(code, 'error')} ({code}): {_without_values(text)}")
 
 
 def words(error: PyMongoError) -> str:
     """Return what an error says: one line, without the description of the topology and without documents."""
     text = str(error).partition(", full error:")[0].partition(", Timeout: ")[0].partition("dup key:")[0]
+    text = text.partition(" (configured timeouts:")[0]
     return re.sub(r"\s+", " ", text).strip()[:300]
 
 
@@ -141,7 +74,12 @@ def reason(item: Mapping[str, Any]) -> str:
     if code == 121:
         return f"the validator of the collection refuses it (121): {_details(item.get('errInfo'))}"
     text = re.sub(r"\s+", " ", str(item.get("errmsg", ""))).partition("dup key:")[0].strip()
-    return f"{_POISON.get(code, 'error')} ({code}): {text[:200]}"
+    return f"{OF_DOCUMENT.get(code, 'error')} ({code}): {_without_values(text)[:200]}"
+
+
+def _without_values(text: str) -> str:
+    """Return what a server says, without the parts of a document that it shows."""
+    return re.sub(r"\{.*(\}|$)", "{...}", text)
 
 
 def _details(info: Any) -> str:

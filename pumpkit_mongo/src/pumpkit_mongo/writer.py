@@ -12,10 +12,11 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from pumpkit import PartialWrite, Records, Unavailable
+from pumpkit_mongo.codes import DUPLICATE_KEY
 from pumpkit_mongo.collections import Collections
 from pumpkit_mongo.documents import Part
 from pumpkit_mongo.upserts import Upserts
-from pumpkit_mongo.verdicts import DUPLICATE_KEY, UnknownFailure, is_of_document, key_fields, of_code, reason, verdict
+from pumpkit_mongo.verdicts import UnknownFailure, is_of_document, key_fields, of_code, reason, verdict
 
 #: The most documents of one command, as the server says: a larger batch the driver would cut, and not say which part
 #: of it was written when a later one fails.

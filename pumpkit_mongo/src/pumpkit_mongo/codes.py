@@ -1,0 +1,107 @@
+"""Codes of a server's errors, by what they mean for a pump, with the names that they have in MongoDB.
+
+From https://www.mongodb.com/docs/manual/reference/error-codes/ and the list behind it, `src/mongo/base/error_codes.yml`
+of MongoDB's source. A code that is in none of the tables says nothing: a record may be the cause, or not.
+"""
+
+#: A unique index has the key already.
+DUPLICATE_KEY = 11000
+
+#: One document is refused, whatever else is in the batch, and will be again.
+OF_DOCUMENT = {
+    2: "BadValue",
+    14: "TypeMismatch",
+    15: "Overflow",
+    16: "InvalidLength",
+    22: "InvalidBSON",
+    28: "PathNotViable",
+    52: "DollarPrefixedFieldName",
+    53: "InvalidIdField",
+    56: "EmptyFieldName",
+    57: "DottedFieldName",
+    61: "ShardKeyNotFound",
+    66: "ImmutableField",
+    116: "DocTooLargeForCapped",
+    121: "DocumentValidationFailure",
+    171: "CannotIndexParallelArrays",
+    201: "CannotBuildIndexKeys",
+    357: "InvalidBSONType",
+    378: "NonConformantBSON",
+    10334: "BSONObjectTooLarge",
+    16755: "a value that a geographic index cannot take",
+    16766: "a value that a geographic index cannot take",
+    17280: "KeyTooLong",
+    17419: "a document that has become too large",
+    17420: "a document that is too large",
+    DUPLICATE_KEY: "DuplicateKey",
+}
+
+#: A person has to change something: rights, names, settings.
+FOR_A_PERSON = {
+    11: "UserNotFound",
+    13: "Unauthorized",
+    18: "AuthenticationFailed",
+    20: "IllegalOperation",
+    26: "NamespaceNotFound",
+    48: "NamespaceExists",
+    59: "CommandNotFound",
+    67: "CannotCreateIndex",
+    72: "InvalidOptions",
+    73: "InvalidNamespace",
+    79: "UnknownReplWriteConcern",
+    85: "IndexOptionsConflict",
+    86: "IndexKeySpecsConflict",
+    100: "UnsatisfiableWriteConcern",
+    115: "CommandNotSupported",
+    166: "CommandNotSupportedOnView",
+    197: "InvalidIndexSpecificationOption",
+    227: "CannotImplicitlyCreateCollection",
+    242: "CannotCreateCollection",
+    323: "APIStrictError",
+    334: "MechanismUnavailable",
+    8000: "AtlasError",
+    13297: "DatabaseDifferCase",
+}
+
+#: Only time helps.
+TRANSIENT = {
+    6: "HostUnreachable",
+    7: "HostNotFound",
+    24: "LockTimeout",
+    46: "LockBusy",
+    50: "MaxTimeMSExpired",
+    64: "WriteConcernTimeout",
+    89: "NetworkTimeout",
+    91: "ShutdownInProgress",
+    112: "WriteConflict",
+    117: "ConflictingOperationInProgress",
+    133: "FailedToSatisfyReadPreference",
+    134: "ReadConcernMajorityNotAvailableYet",
+    146: "ExceededMemoryLimit",
+    150: "StaleEpoch",
+    189: "PrimarySteppedDown",
+    202: "NetworkInterfaceExceededTimeLimit",
+    215: "DatabaseDropPending",
+    216: "ElectionInProgress",
+    261: "TooManyLogicalSessions",
+    262: "ExceededTimeLimit",
+    264: "TooManyFilesOpen",
+    279: "ClientDisconnect",
+    365: "TemporarilyUnavailable",
+    371: "UserWritesBlocked",
+    391: "ReauthenticationRequired",
+    402: "ResourceExhausted",
+    433: "AdmissionQueueOverflow",
+    449: "RateLimitExceeded",
+    9001: "SocketException",
+    10058: "LegacyNotPrimary",
+    10107: "NotWritablePrimary",
+    11600: "InterruptedAtShutdown",
+    11601: "Interrupted",
+    11602: "InterruptedDueToReplStateChange",
+    13388: "StaleConfig",
+    13435: "NotPrimaryNoSecondaryOk",
+    13436: "NotPrimaryOrSecondary",
+    14031: "OutOfDiskSpace",
+    16500: "the request rate of Azure Cosmos DB is used up",
+}
