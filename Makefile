@@ -70,7 +70,7 @@ wheel-test: $(VENV)/.dev ## build every wheel and test the core as installed fro
 .PHONY: clean
 clean: ## remove everything that these targets made
 	rm -rf .venv .venv-* .servers .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build site pumpkit-demo
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . \( -name __pycache__ -o -name .ruff_cache \) -type d -prune -exec rm -rf {} +
 
 # The environment. A stamp says what is installed in it; a project file that changed since makes the stamp too old.
 

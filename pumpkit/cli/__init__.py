@@ -24,7 +24,7 @@ SECTIONS = {
     },
     "Look": {
         "status": "Show what every pump is doing, and the buffer between.",
-        "plugins": "See which sink plugins are installed, and their settings.",
+        "plugins": "See which sink plugins are installed and their settings, or begin one of your own.",
         "version": "Print the versions of pumpkit and what it runs on.",
     },
     "Operate": {

@@ -1,4 +1,4 @@
-"""`pumpkit plugins`: which sinks there are, and their settings."""
+"""`pumpkit plugins`: which sinks there are, their settings, and a new one."""
 
 import attrs
 import click
@@ -6,6 +6,7 @@ from click.shell_completion import CompletionItem
 
 from pumpkit import plugins
 from pumpkit.checking import PluginReport, describe_plugins
+from pumpkit.cli.new_plugin import new
 from pumpkit.cli.output import paragraph, print_json, say
 
 _EPILOG = """\b
@@ -13,6 +14,7 @@ Examples:
   pumpkit plugins ls
   pumpkit plugins ls csv
   pumpkit plugins ls --json | jq '.[].name'
+  pumpkit plugins new diary
 """
 
 _DUPLICATES = {
@@ -32,7 +34,10 @@ class PluginName(click.types.StringParamType):
 
 @click.group(epilog=_EPILOG)
 def command() -> None:
-    """See which sink plugins are installed, and their settings."""
+    """See which sink plugins are installed and their settings, or begin one of your own."""
+
+
+command.add_command(new)
 
 
 @command.command("ls")
