@@ -42,9 +42,13 @@ class MongoWorld:
 
     def url(self, port: int | None = None, options: str = "") -> str:
         """Return the URL of the database, with a heartbeat that finds a server which came back; `port` is a proxy's."""
-        place = f"127.0.0.1:{port}" if port else self.server.url.removeprefix("mongodb://").strip("/")
-        direct = "&directConnection=true" if port else ""
-        return f"mongodb://{place}/{DATABASE}?heartbeatFrequencyMS=500{direct}{options}"
+        place, _, query = self.server.url.removeprefix("mongodb://").partition("?")
+        words = ["heartbeatFrequencyMS=500", *filter(None, [query])]
+        if port:
+            place, words = f"127.0.0.1:{port}", ["heartbeatFrequencyMS=500", "directConnection=true"]
+        if "@" in place and "authSource" not in query:
+            words.append("authSource=admin")  # not the database that stands in this URL
+        return f"mongodb://{place.partition('/')[0]}/{DATABASE}?{'&'.join(words)}{options}"
 
     def make(self, **meta: Any) -> Sink:
         """Make the sink of the pump `audit`, without `init`."""
