@@ -5,6 +5,7 @@ import importlib
 import sys
 from textwrap import dedent, indent
 
+import attrs
 import pytest
 from pluggy import PluginManager
 
@@ -402,8 +403,8 @@ def test_odd_answers_of_filters_and_omit_detail_are_refused(site, hook, odd):
         sink.predicates() if hook == "filters" else sink.omit_detail()
 
 
-def test_filters_and_omit_detail_get_the_pumps_configuration(site):
-    """Both see how the pump is configured, and what they answer is used."""
+def test_hooks_get_the_pumps_configuration(site):
+    """Each sees how the pump is configured, and what it answers is used."""
     sink = site.open(
         WRITES
         + """
@@ -411,12 +412,40 @@ def test_filters_and_omit_detail_get_the_pumps_configuration(site):
 def filters(self, config): return lambda record: record["pump"] == config.name
 
 @hookimpl
-def omit_detail(self, config): return lambda record: {}
+def omit_detail(self, config): return lambda record: {"pump": config.name}
+
+@hookimpl
+def timeout(self, config): return config.batch_records / 50
 """
     )
     [predicate] = sink.predicates()
     assert (predicate({"pump": "p"}), predicate({"pump": "q"})) == (True, False)
-    assert sink.omit_detail()({"a": 1}) == {}
+    assert sink.omit_detail()({"a": 1}) == {"pump": "p"}
+    assert sink.timeout() == sink.config.batch_records / 50
+
+
+def test_a_sink_is_connected_and_closed(site):
+    """`init` gets the configuration of its pump, frozen; `close` is called by nothing but a close."""
+    sink = site.open(
+        WRITES
+        + """
+calls: ClassVar[list] = []
+
+@hookimpl
+def init(self, config): self.calls.append(config)
+
+@hookimpl
+def close(self): self.calls.append("close")
+"""
+    )
+    calls = sys.modules["plugin_it"].TheSink.calls
+    assert calls == []
+    sink.init()
+    assert calls == [sink.config]
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        calls[0].name = "another"
+    sink.close()
+    assert calls == [sink.config, "close"]
 
 
 def test_a_sink_says_how_it_wants_to_be_treated(site):
