@@ -2,9 +2,11 @@
 
 import datetime
 
+import bson
 import pytest
 
 from pumpkit.errors import ConfigError, PartialWrite
+from pumpkit_mongo.documents import Encoder
 from pumpkit_mongo.names import DAY, CollectionNames
 from tests.sinks.mongo_world import DATABASE, MongoWorld, ids, numbers
 
@@ -194,3 +196,14 @@ def test_more_records_than_a_command_may_have(mongo_world: MongoWorld, monkeypat
     records[15] = {"n": 1 << 70}
     assert list(mongo_world.rejected(sink, records)) == [15]  # type: ignore[arg-type]
     assert list(mongo_world.documents()) == [n for n in range(20) if n != 15]
+
+
+@pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 99, 101, 1_001])
+def test_documents_cut_out_of_a_batch(count: int) -> None:
+    """Encoded together, or each by itself, they are the same but for the place of `_id`."""
+    records = [{"n": n, "text": "x" * (n % 7), "in": [{"deep": {"n": n}}]} for n in range(count)]
+    parts, rejected = Encoder("audit").encode([dict(record) for record in records], ids(0, count))
+    assert rejected == {}
+    documents = [bson.decode(document) for part in parts for document in part.documents]
+    assert documents == [{"_id": id_, **record} for id_, record in zip(ids(0, count), records, strict=True)]
+    assert Encoder(lambda record: "audit").encode([dict(r) for r in records], ids(0, count))[1] == {}

@@ -1,9 +1,11 @@
-"""Records as BSON documents, each encoded on its own: what cannot be one harms no other.
+"""Records as BSON documents, each judged on its own: what cannot be one harms no other.
 
-Of a batch that the driver encodes itself, one bad record would stop all, and no error would say which one it is.
+Of a batch that the driver encodes itself, one bad record would stop all, and no error would say which one it is. So
+they are encoded before, all at once, and each by itself where one of them cannot be encoded.
 """
 
 import re
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +25,10 @@ MAX_DEPTH = 100
 #: at least one of these two types for each level.
 _DEEP_BYTES = 7 * MAX_DEPTH
 _MAP, _LIST = b"\x03", b"\x04"
+
+#: In `{"": [...]}` the first element comes after two lengths, a type, an empty name and its end.
+_LIST_BEGINS = 4 + 1 + 1 + 4
+_length = struct.Struct("<i").unpack_from
 
 #: What may still be done to a record before it becomes a document. Raises ValueError if it is none.
 Prepare = Callable[[Record], None]
@@ -64,7 +70,7 @@ class Encoder:
             if record.setdefault("_id", id_) != id_:
                 return None
         try:
-            documents = [bson.encode(record) for record in records]
+            documents = _encode_together(records)
         except Exception:
             return None
         longest = max(map(len, documents), default=0)
@@ -105,6 +111,22 @@ class Encoder:
         if _may_be_deep(document) and _is_deep(record):
             raise ValueError(_TOO_DEEP)
         return document
+
+
+def _encode_together(records: Records) -> list[bytes]:
+    """Return records as documents, encoded as one list and cut out of it, which takes half the time of a call for each.
+
+    The server puts `_id` first. Raises whatever the encoder raises, if one of them cannot be encoded.
+    """
+    whole = bson.encode({"": records})
+    documents = []
+    at = _LIST_BEGINS
+    for place in range(len(records)):
+        at += len(str(place)) + 2  # its type, and its place as a name
+        end = at + _length(whole, at)[0]
+        documents.append(whole[at:end])
+        at = end
+    return documents
 
 
 def _rename_id(record: Record) -> None:
