@@ -51,7 +51,7 @@ class Store:
 def measure(size: Size, fresh: Callable[[], Store]) -> Samples:
     """Measure records per second, microseconds of processor time for a record, and MiB; each time in a fresh place."""
     count = BATCH * size.of(15, least=3)
-    waiting, written = size.of(1_000_000, least=10_000), size.of(30_000, least=2_000)
+    waiting, written = size.of(1_000_000, least=10_000), size.of(50_000, least=2_000)
     contenders: dict[str, Callable[[], Measures]] = {}
     for shape in SHAPES:
         contenders[name(shape, RAW)] = partial(_raw, fresh, shape, count)
