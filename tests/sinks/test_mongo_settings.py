@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from pymongo.errors import BulkWriteError, OperationFailure
 
-from pumpkit.config import ConfigInvalid
+from pumpkit.config import ConfigInvalid, Meta, PumpConfig
 from pumpkit.errors import ConfigError, Unavailable
+from pumpkit.plugins import Sink
 from pumpkit_mongo.codes import FOR_A_PERSON, OF_DOCUMENT, TRANSIENT
 from pumpkit_mongo.settings import shown
 from pumpkit_mongo.verdicts import UnknownFailure, key_fields, of_code, reason, verdict
@@ -82,6 +83,13 @@ def test_what_cannot_be(mongo_world: MongoWorld, meta: dict[str, Any], words: st
     with pytest.raises(ConfigInvalid) as caught:
         mongo_world.make(**meta)
     assert words in str(caught.value)
+
+
+def test_a_pump_whose_name_is_none_for_a_collection(mongo_world: MongoWorld) -> None:
+    """The default for `collection` does not do then, and the message says what to set."""
+    sink = Sink.open(PumpConfig(name="a..b", type="mongo"), Meta({"url": mongo_world.url()}))
+    with pytest.raises(ConfigError, match="set `collection`"):
+        sink.init()
 
 
 @pytest.mark.parametrize("option", ["w=0", "W=0"])

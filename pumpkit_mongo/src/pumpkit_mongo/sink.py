@@ -6,7 +6,7 @@ from typing import Literal
 import attrs
 import pymongo
 
-from pumpkit import PumpConfig, Records, hookimpl
+from pumpkit import ConfigError, PumpConfig, Records, hookimpl
 from pumpkit_mongo.collections import Collections
 from pumpkit_mongo.connect import Client, connect, database, place
 from pumpkit_mongo.documents import MAX_DOCUMENT, Encoder
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 #: Seconds that `init` may take, below those that the pump gives it: indexes of a large collection take their time.
 PATIENCE = 25.0
 
-#: Seconds that closing may take: a server that is away has nothing to be told.
+#: Seconds that closing may take: the driver tells the server that its sessions end, and would look for one that is away.
 GOODBYE = 2.0
 
 #: The most bytes of one command, where `max-bytes` does not say.
@@ -47,7 +47,10 @@ class MongoSink(SettingsOfOriginals):
         self.close()
         if idle := self.idle():
             log.warning("settings of the original that have no meaning here: %s", "; ".join(idle))
-        names = CollectionNames(self.collection or config.name, self.max_collections)
+        try:
+            names = CollectionNames(self.collection or config.name, self.max_collections)
+        except ValueError as error:  # of the pump's name; `collection` was checked before
+            raise ConfigError(f"set `collection`, for the pump's name is none for a collection: {error}") from None
         with pymongo.timeout(PATIENCE):
             client = connect(self, config.name)
             try:
@@ -77,7 +80,5 @@ class MongoSink(SettingsOfOriginals):
         """Close connections."""
         client, self._client, self._writer, self._encoder = self._client, None, None, None
         if client is not None:
-            with pymongo.timeout(
-                GOODBYE
-            ):  # the driver tells the server that its sessions end, for which it looks for it
+            with pymongo.timeout(GOODBYE):
                 client.close()
