@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 #: Seconds that `init` may take, below those that the pump gives it: indexes of a large collection take their time.
 PATIENCE = 25.0
 
-#: Seconds that closing may take: the driver tells the server that its sessions end, and would look for one that is away.
+#: Seconds that closing may take: the driver tells the server that its sessions end, and looks for one that is away.
 GOODBYE = 2.0
 
 #: The most bytes of one command, where `max-bytes` does not say.
