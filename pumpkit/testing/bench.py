@@ -108,7 +108,7 @@ class Bench:
         return self._destination
 
     def another_destination(self) -> Destination:
-        """Return one more destination, as empty as the first."""
+        """Return one more destination, as empty as the first and apart from it."""
         made = self._make(Path(tempfile.mkdtemp(prefix="destination-", dir=self.folder)))
         self._open.callback(made.close)
         return made
@@ -176,9 +176,12 @@ class Bench:
 
     # What arrived -------------------------------------------------------------------------------------------
 
-    def check_arrived(self, ids: Sequence[str], *, once: bool = True) -> None:
-        """Check that exactly these ids are there, each once (or, where `once` is False, at least once)."""
-        there = [arrived.id for arrived in self.destination.read()]
+    def check_arrived(self, ids: Sequence[str], *, once: bool = True, at: Destination | None = None) -> None:
+        """Check that exactly these ids are there, each once (or, where `once` is False, at least once).
+
+        `at` is where to look, if not at this case's first destination.
+        """
+        there = [arrived.id for arrived in (at or self.destination).read()]
         check(None not in there, "the destination reads back records without an id")
         lost, foreign = set(ids) - set(there), set(there) - set(ids)
         check(not lost, f"{len(lost)} of {len(ids)} records are not there: {sorted(lost)[:3]}")

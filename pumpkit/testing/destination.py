@@ -20,6 +20,8 @@ class Arrived:
 class Destination:
     """Where a sink under test writes. Each case gets a fresh, empty one, and closes it.
 
+    One case makes two, before it writes to either: what is in one must not be in the other.
+
     `meta` and `read` are what every destination has. Each other method is an ability that some cases need. A
     destination that has not the ability says why in `cannot`, as `{"stop": "a folder is always there"}`; a case that
     needs it is then not applicable. A method that is neither written nor in `cannot` fails the cases that need it.

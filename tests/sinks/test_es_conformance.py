@@ -30,19 +30,20 @@ class ElasticDestination(Destination):
         server.clean()
         self.server = server
         self.proxy = Proxy(server.port)
+        self.index = f"audit-{folder.name.lower()}"
         self.shedding: ScriptedServer | None = None
 
     def meta(self) -> dict[str, Any]:
         return {
             "hosts": f"http://127.0.0.1:{self.proxy.port}",
-            "index": "audit",
+            "index": self.index,
             "username": ROOT[0],
             "password": ROOT[1],
         }
 
     def read(self) -> Sequence[Arrived]:
         found = []
-        for document in self.server.documents("audit"):
+        for document in self.server.documents(self.index):
             id_ = document.pop("_id")
             del document["_index"]
             found.append(Arrived(id_, document))

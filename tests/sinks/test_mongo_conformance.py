@@ -14,8 +14,6 @@ from tests.conftest import missing
 from tests.servers.mongo import ROOT, MongoServer, find
 from tests.servers.proxy import Proxy
 
-DATABASE = "records"
-
 
 class MongoDestination(Destination):
     """One collection. How values read is written down here once more, not taken from the sink."""
@@ -30,10 +28,11 @@ class MongoDestination(Destination):
         server.clean()
         self.server = server
         self.proxy = Proxy(server.port)
+        self.database = f"records-{folder.name}"
 
     def meta(self) -> dict[str, Any]:
         return {
-            "url": f"mongodb://127.0.0.1:{self.proxy.port}/{DATABASE}?directConnection=true&heartbeatFrequencyMS=500"
+            "url": f"mongodb://127.0.0.1:{self.proxy.port}/{self.database}?directConnection=true&heartbeatFrequencyMS=500"
             "&serverSelectionTimeoutMS=3000",
             "collection": "audit",
             "username": ROOT[0],
@@ -43,7 +42,7 @@ class MongoDestination(Destination):
 
     def read(self) -> Sequence[Arrived]:
         with self.server.client() as client:
-            found = client[DATABASE].get_collection("audit", CodecOptions(tz_aware=True)).find()
+            found = client[self.database].get_collection("audit", CodecOptions(tz_aware=True)).find()
             return [Arrived(document.pop("_id"), document) for document in found]
 
     def expected(self, record: Record) -> Record:
