@@ -20,7 +20,7 @@ def describe_plugin(name: str) -> dict[str, Any]:
     except plugins.PluginError as error:
         return {"name": name, "error": str(error)}
     try:
-        sink = _sink_class(plugins.load(plugin).new)
+        sink = sink_class(plugins.load(plugin).new)
     except plugins.PluginError as error:
         return about | {"error": str(error)}
     if sink is None:
@@ -37,7 +37,8 @@ def describe_plugin(name: str) -> dict[str, Any]:
     }
 
 
-def _sink_class(new: Any) -> type | None:
+def sink_class(new: Any) -> type | None:
+    """Return the class that the annotation of `new` names, whose settings are the plugin's."""
     try:
         sink = typing.get_type_hints(new).get("return")
     except Exception:  # a name that only a type checker can resolve

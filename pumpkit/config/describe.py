@@ -49,18 +49,22 @@ class Setting:
 
 def describe(cls: type) -> list[Setting]:
     """Return every key of an attrs class, those of a class within after it. Raises TypeError for any other class."""
-    return list(_describe(cls, "", ()))
+    return [_describe(path, key) for path, key in walk(cls)]
 
 
-def _describe(cls: type, path: str, above: tuple[type, ...]) -> Iterator[Setting]:
+def walk(cls: type, path: str = "", above: tuple[type, ...] = ()) -> Iterator[tuple[str, Key]]:
+    """Give every key of an attrs class with its path, as `describe` does. Raises TypeError for any other class."""
     for name, key in keys(cls).items():
-        below = f"{path}{name}"
-        secret = Secret in (key.type, *typing.get_args(key.type))
-        about = f"{key.about} Also called {', '.join(key.aliases)}." if key.aliases else key.about
-        yield Setting(below, type_text(key.type), default_text(key), about, key.required, secret)
+        yield f"{path}{name}", key
         inner, within = inner_class(key.type)
         if inner is not None and inner not in (cls, *above):
-            yield from _describe(inner, f"{below}{within}.", (cls, *above))
+            yield from walk(inner, f"{path}{name}{within}.", (cls, *above))
+
+
+def _describe(path: str, key: Key) -> Setting:
+    secret = Secret in (key.type, *typing.get_args(key.type))
+    about = f"{key.about} Also called {', '.join(key.aliases)}." if key.aliases else key.about
+    return Setting(path, type_text(key.type), default_text(key), about, key.required, secret)
 
 
 def inner_class(kind: Any) -> tuple[type | None, str]:

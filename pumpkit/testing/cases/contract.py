@@ -1,9 +1,24 @@
 """Contract: what a plugin is before it has written anything."""
 
+import difflib
+import inspect
+from pathlib import Path
+
+import attrs
+
+from pumpkit.config.describe import default_text, walk
+from pumpkit.config.document import parse
+from pumpkit.config.keys import Key
+from pumpkit.config.structure import converter
+from pumpkit.describing import describe_plugin, sink_class
+from pumpkit.plugins import HOOKS, load
 from pumpkit.testing import watched
 from pumpkit.testing.bench import Bench
-from pumpkit.testing.case import case, check
+from pumpkit.testing.case import Failed, case, check
 from pumpkit.testing.elsewhere import connected, elsewhere, until_written
+
+#: How alike a name and that of a hook are, from 0 to 1, if one is taken for the other.
+NEARLY = 0.92
 
 
 @case("contract")
@@ -16,6 +31,51 @@ def validate_is_pure(bench: Bench) -> None:
     check(not did, f"`new` {', '.join(did)}; leave that to `init`")
     more = _tree(bench) - before
     check(not more, f"`new` makes {', '.join(sorted(more))}; leave that to `init`")
+
+
+@case("contract")
+def config_schema_roundtrip(bench: Bench) -> None:
+    """The plugin describes its settings: each says what it is for, and each default, as it is printed, is the default
+    when it is read back. The settings that lead to the destination are taken.
+    """
+    described = describe_plugin(bench.plugin)
+    check("error" not in described, str(described.get("error")))
+    cls = sink_class(load(bench.installed).new)
+    settings = list(walk(cls)) if cls is not None and attrs.has(cls) else []
+    words = "there are settings that lead to the destination, and `pumpkit plugins ls` shows none"
+    check(settings or not bench.destination.meta(), f"{words}; declare them by `key` in the attrs class `new` returns")
+    silent = [path for path, key in settings if not key.about.strip()]
+    check(not silent, f"{', '.join(silent)}: say what the setting is for, by `key(..., about=...)`")
+    for path, key in settings:
+        _check_default(path, key)
+    bench.new()
+
+
+def _check_default(path: str, key: Key) -> None:
+    """Check that a default, written into a file as it is printed, is the default."""
+    text = default_text(key)
+    if not text:  # required, a secret, or a mapping of settings, which come by themselves
+        return
+    words = f"the default of {path} is printed as {text}, which"
+    try:
+        found = converter(Path()).structure(parse(f"key: {text}".encode()).values["key"], key.type)
+    except ValueError as error:
+        raise Failed(f"{words} the setting refuses: {error}") from error
+    check(found == key.default(), f"{words} is read as {found!r}, and the default is {key.default()!r}")
+
+
+@case("contract")
+def unmarked_hook_is_refused(bench: Bench) -> None:
+    """The sink opens, with all checks of its shape: its hooks are marked by @hookimpl and are plain functions, with
+    exactly one `write_data`. No other method has nearly the name of a hook, for it would never be called.
+    """
+    bench.new()
+    new = load(bench.installed).new
+    sink = new(bench.settings()) if inspect.signature(new).parameters else new()
+    for name in dir(type(sink)):
+        near = difflib.get_close_matches(name, HOOKS, 1, NEARLY)
+        if near and near[0] != name and inspect.isroutine(inspect.getattr_static(sink, name)):
+            raise Failed(f"`{name}` of {type(sink).__name__} is never called; did you mean the hook `{near[0]}`?")
 
 
 @case("contract", alone=True)
