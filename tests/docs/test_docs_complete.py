@@ -11,6 +11,7 @@ import pytest
 
 import pumpkit
 from pumpkit.buffers.base import BufferStats, CursorStats
+from pumpkit.cli.new_plugin.package import Names, render
 from pumpkit.config import Config, describe
 from pumpkit.config.legacy import iam, server, tyk
 from pumpkit.config.legacy.translation import OldKey
@@ -126,3 +127,11 @@ def test_every_page_is_in_the_menu(root: Path) -> None:
         if "examples" not in page.parts
     }
     assert pages - {"index"} == set(re.findall(r"^[a-z/-]+$", index, re.MULTILINE))
+
+
+def test_every_file_of_a_new_package_is_in_the_tutorial(root: Path) -> None:
+    """The tree in the tutorial names what `pumpkit plugins new` writes, but for what only git reads."""
+    page = (root / "docs/tutorial/own-sink.md").read_text()
+    (tree,) = re.findall(r"^pumpkit-sqlite-example/\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    written = set(render(Names("sqlite-example")))
+    assert {line.split()[0] for line in tree.splitlines()} == written - {".gitignore"}

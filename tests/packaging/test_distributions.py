@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import pumpkit
+from pumpkit.cli.new_plugin.package import FILES
 
 SINKS = sorted(project.parent.name for project in Path(__file__).parents[2].glob("pumpkit_*/pyproject.toml"))
 
@@ -51,6 +52,16 @@ def test_the_core_names_its_entry_points(wheels: Path) -> None:
     points = contents(wheels, "pumpkit")["entry_points.txt"]
     assert "pumpkit = pumpkit.cli:main" in points
     assert "sqlite = pumpkit.buffers.sqlite" in points
+
+
+def test_the_core_brings_the_templates_of_a_package(wheels: Path, sdists: Path) -> None:
+    """What `pumpkit plugins new` makes its files of is in the wheel and in the source archive, all of it."""
+    folder = "pumpkit/cli/new_plugin/templates"
+    templates = {f"{folder}/{path.name}" for path in (Path(pumpkit.__file__).parents[1] / folder).iterdir()}
+    assert len(templates) == len(FILES)
+    (archive,) = sdists.glob("pumpkit-[0-9]*.tar.gz")
+    assert templates <= contents(wheels, "pumpkit").keys()
+    assert templates <= names_in(archive)
 
 
 @pytest.mark.parametrize("distribution", SINKS)

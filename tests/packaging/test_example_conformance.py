@@ -42,7 +42,7 @@ def test_the_example_passes_the_kit(author: Path, folder: Path) -> None:
 
 
 def test_the_kit_finds_a_fault_in_the_example(author: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the tutorial says: without its `except URLError`, a case tells what is wrong."""
+    """What the page on sinks says: without its `except URLError`, a case tells what is wrong."""
     module = folder / "src" / "pumpkit_http_example" / "__init__.py"
     handler = "        except URLError as error:\n            raise Unavailable(str(error.reason)) from error\n"
     assert handler in module.read_text()

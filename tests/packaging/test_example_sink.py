@@ -23,11 +23,11 @@ RECORDS = 1_000
 DEADLINE = 60.0  # seconds; only a failure waits that long
 
 
-TUTORIAL = runpy.run_path(str(ROOT / "docs" / "examples" / "http" / "shelf.py"))
+SERVER = runpy.run_path(str(ROOT / "docs" / "examples" / "http" / "shelf.py"))
 
 
-class Shelf(TUTORIAL["Shelf"]):  # type: ignore[misc]  # a class of a file that is run
-    """The tutorial's server, which first turns a request away and counts the lines that it then gets."""
+class Shelf(SERVER["Shelf"]):  # type: ignore[misc]  # a class of a file that is run
+    """The example's server, which first turns a request away and counts the lines that it then gets."""
 
     kept: dict[str, dict[str, Any]]
 
@@ -37,7 +37,7 @@ class Shelf(TUTORIAL["Shelf"]):  # type: ignore[misc]  # a class of a file that 
         self.requests = self.lines = 0
 
 
-class Handler(TUTORIAL["Handler"]):  # type: ignore[misc]  # a class of a file that is run
+class Handler(SERVER["Handler"]):  # type: ignore[misc]  # a class of a file that is run
     def do_PUT(self) -> None:  # noqa: N802  # as http.server calls it
         self.server.requests += 1
         if self.server.requests == 1:
@@ -121,10 +121,16 @@ def run(stranger: Path, home: Path, *command: str) -> subprocess.CompletedProces
 
 
 def test_the_example_is_found(stranger: Path, home: Path) -> None:
-    """`pumpkit plugins ls` shows the example with its distribution and its setting, and the CSV sink beside it."""
+    """`pumpkit plugins ls` shows the examples with their distributions and settings, and the CSV sink beside them."""
     done = run(stranger, home, "pumpkit", "plugins", "ls")
     assert done.returncode == 0, done.stderr
-    for word in ("http", "pumpkit-http-example", "url", "csv", "pumpkit-csv"):
+    for word in (
+        "http  pumpkit-http-example",
+        "url: ",
+        "sqlite-example  pumpkit-sqlite-example",
+        "path: ",
+        "csv  pumpkit-csv",
+    ):
         assert word in done.stdout
 
 
