@@ -32,7 +32,11 @@ pumps:
 
 
 def install(folder: Path, plugin: str, module: Path) -> None:
-    """Write what makes a module an installed plugin: a package in `folder`, with metadata and an entry point."""
+    """Write what makes a module an installed plugin: a package in `folder`, with metadata and an entry point.
+
+    Of a mutant, METADATA is its metadata, ENTRY its entry point, FILES what is in its package, and BESIDE what else it
+    says it has installed.
+    """
     package = f"conformance_{module.stem}"
     (folder / package).mkdir()
     (folder / package / "__init__.py").write_text(module.read_text())
@@ -53,7 +57,8 @@ def install(folder: Path, plugin: str, module: Path) -> None:
     about.mkdir()
     (about / "METADATA").write_text(metadata.format(plugin=plugin, distribution=package.replace("_", "-")))
     (about / "entry_points.txt").write_text(f"[pumpkit]\n{plugin} = {entry}\n")
-    names = [f"{package}/__init__.py", *(f"{package}/{name}" for name in files)]
+    beside = ast.literal_eval(said["BESIDE"]) if "BESIDE" in said else []
+    names = [f"{package}/__init__.py", *(f"{package}/{name}" for name in files), *beside]
     (about / "RECORD").write_text("".join(f"{name},,\n" for name in names))
 
 

@@ -11,11 +11,13 @@ from pumpkit.config.document import parse
 from pumpkit.config.keys import Key
 from pumpkit.config.structure import converter
 from pumpkit.describing import describe_plugin, sink_class
-from pumpkit.plugins import HOOKS, load
+from pumpkit.errors import ConfigError
+from pumpkit.plugins import HOOKS, Sink, load
 from pumpkit.testing import watched
 from pumpkit.testing.bench import Bench
 from pumpkit.testing.case import Failed, case, check
 from pumpkit.testing.elsewhere import connected, elsewhere, until_written
+from pumpkit.testing.readme import examples
 
 #: How alike a name and that of a hook are, from 0 to 1, if one is taken for the other.
 NEARLY = 0.92
@@ -62,6 +64,23 @@ def _check_default(path: str, key: Key) -> None:
     except ValueError as error:
         raise Failed(f"{words} the setting refuses: {error}") from error
     check(found == key.default(), f"{words} is read as {found!r}, and the default is {key.default()!r}")
+
+
+@case("contract", alone=True)
+def examples_validate(bench: Bench) -> None:
+    """The README of the distribution shows how the plugin is configured: at least one block of YAML with `pumps:`, and
+    every such block is valid. `${NAME}` and `${file:PATH}` may stand for anything.
+    """
+    about = bench.installed.entry.dist
+    readme = str(about.metadata.json.get("description", "")) if about is not None else ""
+    found = examples(readme, bench.plugin, bench.folder)
+    words = f"the README of the distribution has no ```yaml block with `pumps:` and a pump of type {bench.plugin}"
+    check(found, f"{words}; show one, and install the distribution again, as its metadata hold the README")
+    for config, meta in found:
+        try:
+            Sink.open(config, meta)
+        except ConfigError as error:
+            raise Failed(f"the README's pump {config.name} is not valid: {error}") from error
 
 
 @case("contract")

@@ -1,12 +1,13 @@
 """Packaging: what a sink's distribution says of itself."""
 
 import importlib.util
+import json
 import re
 from importlib.metadata import Distribution
 from pathlib import Path
 
 from pumpkit.testing.bench import Bench
-from pumpkit.testing.case import Failed, case, check
+from pumpkit.testing.case import Failed, NotApplicable, case, check
 
 #: A requirement's name, and what it says of versions.
 _REQUIREMENT = re.compile(r"\s*([\w.-]+)\s*(?:\[[^\]]*\])?\s*\(?([^;)]*)")
@@ -53,6 +54,26 @@ def says_what_it_is(bench: Bench) -> None:
     silent = [key for key, text in said.items() if not str(text or "").strip()]
     words = f"the metadata of the distribution lacks {', '.join(silent)}"
     check(not silent, f"{words}; give `description`, `readme` and `requires-python` under [project] in pyproject.toml")
+
+
+@case("packaging", alone=True)
+def brings_no_foreign_top_level(bench: Bench) -> None:
+    """The distribution installs its own package and nothing beside it: no `tests`, `docs` or `examples` that any other
+    may have too.
+    """
+    found = _distribution(bench)
+    if json.loads(found.read_text("direct_url.json") or "{}").get("dir_info", {}).get("editable"):
+        raise NotApplicable("an editable install does not list its files; run this case on the wheel")
+    package = bench.installed.entry.module.partition(".")[0]
+    tops = {file.parts[0] for file in found.files or []}
+    foreign = sorted(top for top in tops if not _is_own(top, package))
+    words = f"the distribution installs {', '.join(foreign)} beside its package {package}"
+    check(not foreign, f"{words}; leave that out of the wheel, under [tool.hatch.build.targets.wheel] for one")
+
+
+def _is_own(top: str, package: str) -> bool:
+    """Return whether a file or folder among the installed ones is the package, or what pip makes beside it."""
+    return top.partition(".")[0] == package or top.endswith(".dist-info") or top in ("..", "__pycache__")
 
 
 def _distribution(bench: Bench) -> Distribution:
