@@ -13,8 +13,8 @@ _NAMES = re.compile(
     re.I,
 )
 
-#: How such a name ends if it only says where the secret is.
-_ELSEWHERE = re.compile(r"(file|path|dir|env)$", re.I)
+#: How such a name ends if it only says where the secret is, or which it is.
+_ELSEWHERE = re.compile(r"(file|path|dir|env|key[-_]?id)$", re.I)
 
 #: A password in a URL, before the host; and one among options, of a URL or of a driver.
 _IN_URL = re.compile(r"(?<=://)([^/?#@]*?):([^/?#@]+)@|(?<=://)([^@]*?):([^@].*)@", re.S)
@@ -25,6 +25,11 @@ _REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}|\$\{file:[^}]*\}")
 
 #: A reference with a default, which may be a secret itself.
 _DEFAULT = re.compile(r"\$\{[^}]*:-")
+
+
+def names_secret(key: str) -> bool:
+    """Return whether a setting of a plugin is a secret by its name."""
+    return bool(_NAMES.search(key)) and not _ELSEWHERE.search(key)
 
 
 class Masks:
@@ -63,7 +68,7 @@ class Masks:
         declared = self._settings.get(path[1], frozenset())
         if len(path) == 3 and key.replace("_", "-") in declared:
             return True
-        return bool(_NAMES.search(key)) and not _ELSEWHERE.search(key)
+        return names_secret(key)
 
     def _text(self, text: str, path: tuple[str, ...]) -> str:
         if _DEFAULT.search(text) and (_IN_URL.search(text) or _OPTION.search(text)):

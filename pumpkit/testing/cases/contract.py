@@ -2,21 +2,27 @@
 
 import difflib
 import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 from pumpkit.config.describe import default_text, walk
 from pumpkit.config.document import parse
 from pumpkit.config.keys import Key
+from pumpkit.config.masking import names_secret
 from pumpkit.config.structure import converter
 from pumpkit.describing import describe_plugin, sink_class
 from pumpkit.errors import ConfigError
 from pumpkit.plugins import HOOKS, Sink, load
 from pumpkit.testing import watched
-from pumpkit.testing.bench import Bench
-from pumpkit.testing.case import Failed, case, check
+from pumpkit.testing.bench import Bench, answer
+from pumpkit.testing.case import Failed, can, case, check
 from pumpkit.testing.elsewhere import connected, elsewhere, until_written
+from pumpkit.testing.leaks import Ear, secrets_in, whole
+from pumpkit.testing.limit import GRACE, INIT_LIMIT, within
 from pumpkit.testing.readme import examples
 
 #: How alike a name and that of a hook are, from 0 to 1, if one is taken for the other.
@@ -84,13 +90,66 @@ def examples_validate(bench: Bench) -> None:
 
 
 @case("contract")
+def secrets_never_in_repr_or_logs(bench: Bench) -> None:
+    """Settings that are secrets by their names are typed `Secret`. Their values, and passwords inside of URLs, show
+    neither in the repr of the sink nor in its errors, with those that led to them, nor in logs of any level.
+    """
+    settings = describe_plugin(bench.plugin).get("settings", [])
+    by_name = [one for one in settings if names_secret(one["key"].rpartition(".")[2]) and "text" in one["type"]]
+    plain = [one["key"] for one in by_name if not one["secret"]]
+    check(
+        not plain, f"{', '.join(plain)}: secrets by their names; annotate them with `Secret`, and `reveal()` them late"
+    )
+    destination = bench.destination
+    metas = [destination.meta(), *([destination.bad_login()] if can(destination, "bad_login") else [])]
+    declared = {one["key"] for one in settings if one["secret"]}
+    ear = Ear(set().union(*(secrets_in(meta, declared) for meta in metas)))
+    with ear.listening():
+        for meta in metas:
+            sink = _made(bench, meta)
+            ear.hear("the sink's repr", f"{sink!r} {sink}")
+            with _connecting(bench, ear, meta) as connected:
+                _write(bench, ear, connected)
+        if can(destination, "stop") and can(destination, "start"):
+            with _connecting(bench, ear, metas[0]) as connected:
+                destination.stop()
+                _write(bench, ear, connected)
+                with _connecting(bench, ear, metas[0]):
+                    destination.start()
+
+
+@contextmanager
+def _connecting(bench: Bench, ear: Ear, meta: dict[str, Any]) -> Iterator[Sink]:
+    """Let a sink connect, as far as it can; hear its error."""
+    sink = bench.new(meta)
+    try:
+        with within(INIT_LIMIT + GRACE, "`init`"):
+            came = answer(sink.init)
+        ear.hear("an error of `init`", whole(came.error))
+        yield sink
+    finally:
+        with suppress(Exception):
+            sink.close()
+
+
+def _write(bench: Bench, ear: Ear, sink: Sink) -> None:
+    came = bench.write(sink, *bench.batch(3))
+    ear.hear("an error of a write", f"{whole(came.error)} {came}")
+
+
+def _made(bench: Bench, meta: dict[str, Any]) -> object:
+    """Return what `new` returns, as it is."""
+    new: Callable[..., object] = load(bench.installed).new
+    return new(bench.settings(meta)) if inspect.signature(new).parameters else new()
+
+
+@case("contract")
 def unmarked_hook_is_refused(bench: Bench) -> None:
     """The sink opens, with all checks of its shape: its hooks are marked by @hookimpl and are plain functions, with
     exactly one `write_data`. No other method has nearly the name of a hook, for it would never be called.
     """
     bench.new()
-    new = load(bench.installed).new
-    sink = new(bench.settings()) if inspect.signature(new).parameters else new()
+    sink = _made(bench, bench.destination.meta())
     for name in dir(type(sink)):
         near = difflib.get_close_matches(name, HOOKS, 1, NEARLY)
         if near and near[0] != name and inspect.isroutine(inspect.getattr_static(sink, name)):
