@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from ruamel.yaml import YAML
 
 import pumpkit
 from pumpkit import plugins
@@ -70,7 +71,7 @@ def test_a_folder_of_ones_own(cli: Run, workplace: Path) -> None:
 
 @pytest.mark.parametrize("there", ["file", "folder", "full folder", "dangling link"])
 def test_nothing_is_overwritten(cli: Run, workplace: Path, there: str) -> None:
-    """Whatever is there already stays as it is, also an empty folder; exit code 78, and the words say what to do."""
+    """Whatever is there already stays as it is, also an empty folder; exit code 2, and the words say what to do."""
     target = workplace / "pumpkit-diary"
     if there == "file":
         target.write_text("mine")
@@ -82,8 +83,8 @@ def test_nothing_is_overwritten(cli: Run, workplace: Path, there: str) -> None:
             (target / "pyproject.toml").write_text("mine")
     before = tree(workplace)
     result = cli("plugins", "new", "diary")
-    assert result.exit_code == 78
-    assert "pumpkit-diary is there already, and nothing is overwritten; give another --directory" in result.stderr
+    assert result.exit_code == 2
+    assert "pumpkit-diary exists, and nothing is overwritten; give another --directory" in result.stderr
     assert tree(workplace) == before
     assert not (workplace / "nowhere").exists()
 
@@ -92,16 +93,16 @@ def test_a_place_that_cannot_be_written(cli: Run, workplace: Path) -> None:
     """A file where a folder is to be is said, with the path."""
     (workplace / "file").write_text("mine")
     result = cli("plugins", "new", "diary", "--directory", "file/sink")
-    assert result.exit_code == 78
-    assert "file/sink cannot be made: Not a directory" in result.stderr
+    assert result.exit_code == 2
+    assert "file/sink cannot be written: Not a directory" in result.stderr
 
 
 def test_half_a_package_is_removed(cli: Run, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a file cannot be written, nothing stays behind, so the command can be given again."""
-    monkeypatch.setattr(package, "FILES", (*package.FILES, "src/$module/py.typed/LICENSE"))
+    monkeypatch.setattr(package, "FILES", (*package.FILES, "src/$module/py.typed/more/LICENSE"))
     result = cli("plugins", "new", "diary")
-    assert result.exit_code == 78
-    assert "pumpkit-diary/src/pumpkit_diary/py.typed/LICENSE cannot be written: " in result.stderr
+    assert result.exit_code == 2
+    assert "pumpkit-diary/src/pumpkit_diary/py.typed/more cannot be written: Not a directory" in result.stderr
     assert list(workplace.iterdir()) == []
 
 
@@ -148,6 +149,24 @@ def test_files_are_plain(cli: Run, workplace: Path) -> None:
         if path.is_file():
             assert not path.stat().st_mode & stat.S_IXUSR
             assert path.read_text().endswith("\n") or path.name == "py.typed"
+
+
+def test_its_workflow(cli: Run) -> None:
+    """The CI file is YAML that GitHub reads: each step of the README, on every Python that pumpkit supports."""
+    workflow = YAML(typ="safe").load(render(Names("diary"))[".github/workflows/test.yml"])
+    job = workflow["jobs"]["test"]
+    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+    assert job["steps"][1]["with"]["python-version"] == "${{ matrix.python }}"
+    commands = " ".join(step.get("run", "") for step in job["steps"])
+    for command in (
+        "pip install -e '.[dev]'",
+        "ruff format --check",
+        "ruff check",
+        "mypy",
+        "pytest",
+        "python -m build",
+    ):
+        assert command in commands
 
 
 def test_the_example_is_what_it_writes() -> None:

@@ -11,12 +11,6 @@ from pumpkit.cli.output import say
 __all__ = ["new"]
 
 _EPILOG = """\b
-Exit codes:
-  0   written
-  2   there can be no plugin of that name
-  78  the folder is there already, or cannot be written
-
-\b
 Examples:
   pumpkit plugins new diary
   pumpkit plugins new diary --directory ~/src/diary
@@ -43,10 +37,15 @@ def new(names: Names, directory: Path | None) -> None:
     """Write a package with a sink that works, to be changed into your own.
 
     NAME is what configurations will give as a pump's `type`. The package installs, passes the conformance kit and
-    type-checks as it is; its sink keeps records in a SQLite file. Nothing is overwritten.
+    type-checks as it is; its sink keeps records in a SQLite file. A folder that exists stays as it is.
     """
     folder = Path(names.distribution) if directory is None else directory
-    written = write_package(names, folder)
+    try:
+        written = write_package(names, folder)
+    except FileExistsError as error:
+        raise click.UsageError(f"{folder} exists, and nothing is overwritten; give another --directory") from error
+    except OSError as error:
+        raise click.UsageError(f"{error.filename} cannot be written: {error.strerror}") from error
     say("\n".join([f"{folder}:", *(f"  {name}" for name in written)]))
     steps = [f"cd {shlex.quote(str(folder))}", "pip install -e '.[dev]'", f"pumpkit plugins ls {names.name}", "pytest"]
     say("\n".join(["", "Next:", *(f"  {step}" for step in steps)]))

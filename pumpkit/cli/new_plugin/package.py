@@ -11,7 +11,6 @@ import attrs
 
 import pumpkit
 from pumpkit import plugins
-from pumpkit.errors import ConfigError
 
 #: The files of a package. The template of each is its last part, without a leading dot, and `.template`.
 FILES = (
@@ -87,23 +86,18 @@ def check_name(name: str) -> Names:
 def write_package(names: Names, folder: Path) -> list[str]:
     """Write a package into a folder, which must not exist; return its files, relative to it.
 
-    Raises ConfigError if it cannot be written; what was begun is removed.
+    Raises FileExistsError if the folder exists, OSError if it cannot be written; what was begun is removed then.
     """
     texts = render(names)
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError as error:
-        raise ConfigError(f"{folder} is there already, and nothing is overwritten; give another --directory") from error
-    except OSError as error:
-        raise ConfigError(f"{folder} cannot be made: {error.strerror}") from error
+    folder.mkdir(parents=True)
     try:
         for name, text in texts.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-    except OSError as error:
+    except OSError:
         shutil.rmtree(folder, ignore_errors=True)
-        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
+        raise
     return list(texts)
 
 
