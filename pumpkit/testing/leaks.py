@@ -13,6 +13,9 @@ from pumpkit.testing.case import Failed
 #: Characters of the shortest secret that is looked for; a shorter one may stand anywhere by chance.
 SHORTEST = 6
 
+#: What is told instead of a secret.
+MASK = "***"
+
 
 def secrets_in(meta: Mapping[str, Any], declared: Set[str]) -> set[str]:
     """Return the secrets in settings: values that are declared or named as such, and passwords inside of URLs."""
@@ -42,13 +45,13 @@ class Ear:
 
     def hear(self, what: str, text: str) -> None:
         """Raise Failed if there is a secret in a text."""
-        for secret in self._secrets:
-            before, found, after = text.partition(secret)
-            if found:
-                words = f"{before[-80:]}***{after[:80]}".replace(secret, "***")
-                raise Failed(
-                    f"{what} shows a secret of the settings: {words!r}; type the setting `Secret`, and show none"
-                )
+        masked = text
+        for secret in sorted(self._secrets, key=len, reverse=True):  # one may be a part of another
+            masked = masked.replace(secret, MASK)
+        if masked != text:
+            before, _, after = masked.partition(MASK)
+            words = f"{what} shows a secret of the settings: {before[-80:] + MASK + after[:80]!r}"
+            raise Failed(f"{words}; type the setting `Secret`, and show no more of it than that it is there")
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:

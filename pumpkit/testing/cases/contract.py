@@ -67,7 +67,7 @@ def _check_default(path: str, key: Key) -> None:
     words = f"the default of {path} is printed as {text}, which"
     try:
         found = converter(Path()).structure(parse(f"key: {text}".encode()).values["key"], key.type)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise Failed(f"{words} the setting refuses: {error}") from error
     check(found == key.default(), f"{words} is read as {found!r}, and the default is {key.default()!r}")
 
