@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,8 +54,11 @@ class Author:
         self.start.mkdir()
         self.package = self.start / "pumpkit-sqlite-example"
         (home / "constraint.txt").write_text(f"pumpkit=={pumpkit.__version__}\n")
+        here = Path(sys.executable).parent
+        elsewhere = [folder for folder in os.get_exec_path() if Path(folder) != here]
         foreign = ("PYTHON", "PUMPKIT", "PYTEST", "VIRTUAL_ENV", "MYPY", "RUFF")
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | {
+            "PATH": os.pathsep.join([f"{sys.base_prefix}/bin", *elsewhere]),  # this Python, and no tools of ours
             "PIP_FIND_LINKS": str(wheels),  # has the core of this checkout,
             "PIP_CONSTRAINT": str(home / "constraint.txt"),  # which is of this version
             "XDG_STATE_HOME": str(home / "state"),
@@ -63,10 +67,10 @@ class Author:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        here = re.sub(
+        page = re.sub(
             r"^(pumps:)$", rf"health-check-address: 127.0.0.1:{port}\n\1", "".join(script()), flags=re.MULTILINE
         )
-        self.said = outputs(self.run(f"set -e\n{here}", self.start))
+        self.said = outputs(self.run(f"set -e\n{page}", self.start))
 
     def run(self, script: str, folder: Path, code: int = 0) -> str:
         """Run a script; return what it prints to stdout."""
