@@ -97,23 +97,21 @@ def secrets_never_in_repr_or_logs(bench: Bench) -> None:
     settings = describe_plugin(bench.plugin).get("settings", [])
     by_name = [one for one in settings if names_secret(one["key"].rpartition(".")[2]) and "text" in one["type"]]
     plain = [one["key"] for one in by_name if not one["secret"]]
-    check(
-        not plain, f"{', '.join(plain)}: secrets by their names; annotate them with `Secret`, and `reveal()` them late"
-    )
+    check(not plain, f"{', '.join(plain)}: secrets by their names; annotate with `Secret`, and `reveal()` them late")
     destination = bench.destination
     metas = [destination.meta(), *([destination.bad_login()] if can(destination, "bad_login") else [])]
     declared = {one["key"] for one in settings if one["secret"]}
     ear = Ear(set().union(*(secrets_in(meta, declared) for meta in metas)))
     with ear.listening():
         for meta in metas:
-            sink = _made(bench, meta)
-            ear.hear("the sink's repr", f"{sink!r} {sink}")
-            with _connecting(bench, ear, meta) as connected:
-                _write(bench, ear, connected)
+            made = _made(bench, meta)
+            ear.hear("the sink's repr", f"{made!r} {made}")
+            with _connecting(bench, ear, meta) as sink:
+                _write(bench, ear, sink)
         if can(destination, "stop") and can(destination, "start"):
-            with _connecting(bench, ear, metas[0]) as connected:
+            with _connecting(bench, ear, metas[0]) as sink:
                 destination.stop()
-                _write(bench, ear, connected)
+                _write(bench, ear, sink)
                 with _connecting(bench, ear, metas[0]):
                     destination.start()
 
