@@ -5,7 +5,7 @@ import attrs
 from pumpkit import Meta, Records, hookimpl
 from tests.conformance.reference_sink import ReferenceSink
 
-ALSO_FAILS = ()
+ALSO_FAILS = ("init_then_close_without_write",)
 
 
 @attrs.define(eq=False)
