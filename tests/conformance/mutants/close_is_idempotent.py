@@ -15,9 +15,10 @@ class Sink(ReferenceSink):
     @hookimpl
     def close(self) -> None:
         """Close what is open."""
-        if not self._is_open:
-            raise RuntimeError("is not open")
+        was_open = self._is_open
         super().close()
+        if not was_open:
+            raise RuntimeError("is not open")
 
 
 @hookimpl
