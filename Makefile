@@ -22,7 +22,7 @@ EXAMPLES := $(patsubst %/pyproject.toml,%,$(wildcard docs/examples/*/pyproject.t
 
 # Elasticsearch is tested twice: its client of version 8 comes before the one of the environment. (pytest's exit code 5:
 # ARGS leave no such test.)
-CLIENT_8 := PYTHONPATH=.servers/elasticsearch-py-8
+WITH_CLIENT_8 := PYTHONPATH=.servers/elasticsearch-py-8 PUMPKIT_TEST_ELASTIC=8
 
 .PHONY: help
 help: ## list the targets
@@ -35,12 +35,12 @@ demo: $(VENV)/.runtime ## watch records go from a program into CSV files
 .PHONY: test
 test: $(VENV)/.dev servers ## test the whole behaviour on one Python (kill points sampled)
 	$(PYTEST) $(ARGS)
-	$(CLIENT_8) $(PYTEST) -m elasticsearch $(ARGS) || test $$? -eq 5
+	$(WITH_CLIENT_8) $(PYTEST) -m elasticsearch $(ARGS) || test $$? -eq 5
 
 .PHONY: test-full
 test-full: $(VENV)/.dev servers ## test every kill point, then again on every other supported Python found
 	$(PYTEST) --full $(ARGS)
-	$(CLIENT_8) $(PYTEST) --full -m elasticsearch $(ARGS) || test $$? -eq 5
+	$(WITH_CLIENT_8) $(PYTEST) --full -m elasticsearch $(ARGS) || test $$? -eq 5
 	tools/test-other-pythons $(BIN)/python
 
 .PHONY: lint
