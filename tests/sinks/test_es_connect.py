@@ -40,6 +40,20 @@ def test_a_url_with_a_typo(hosts: Any, told: str) -> None:
     assert "pa55word" not in str(caught.value)
 
 
+@pytest.mark.parametrize("mark", ["/", "#", "?", "[", "@/", "\u2100", ",", "/,", "/?,"])
+@pytest.mark.parametrize(
+    "start", ["http://elastic:S", "http://elastic:92", "http://S", "https:/elastic:S", "elastic:S"]
+)
+def test_a_password_that_is_not_encoded(start: str, mark: str) -> None:
+    """No part of it is shown, wherever the URL is cut by what it holds; what to do is said."""
+    with pytest.raises(ConfigError, match="user and password may have to be percent-encoded") as caught:
+        EsWorld().make(hosts=f"{start}37{mark}8e@h:9200")
+    shown = f"{caught.value!r} {caught.value}"
+    assert "meta.hosts: " in shown
+    assert "37" not in shown
+    assert "8e" not in shown
+
+
 @pytest.mark.parametrize(
     ("meta", "told"),
     [
