@@ -194,6 +194,65 @@ def test_two_templates_for_the_same_names(es_world: EsWorld) -> None:
     assert es_world.ask("GET", "/audit/_settings")["audit"]["settings"]["index"]["number_of_shards"] == "2"
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (1, 3, 0, 2)])
+def test_pumps_whose_patterns_overlap(es_world: EsWorld, order: tuple[int, ...]) -> None:
+    """Each has the default template, whichever starts first; the more special pattern wins, also a second time."""
+    pumps: list[dict[str, Any]] = [
+        {"index": "audit", "rolling-index": True},
+        {"index": "audit-login", "rolling-index": True, "time-field": "at"},
+        {"index": "audit-login-web", "time-field": "when"},
+        {"index": "audit-{tenant}-x", "data-stream": True},
+    ]
+    day = 1583020799
+    records = [{"timestamp": day}, {"at": day}, {"when": day}, {"tenant": "a", "timestamp": day}]
+    for first in (0, 1):
+        for at in order:
+            es_world.write(es_world.open(**pumps[at]), [records[at]], first=first)
+    for index, field in (
+        ("audit-2020.02.29", "timestamp"), ("audit-login-2020.02.29", "at"), ("audit-login-web", "when"),
+        ("audit-a-x", "@timestamp"),
+    ):  # fmt: skip
+        (mapping,) = es_world.ask("GET", f"/{index}/_mapping").values()
+        assert mapping["mappings"]["properties"][field]["type"] == "date"
+        assert mapping["mappings"]["dynamic_templates"]
+
+
+def test_a_template_of_ones_own_beside_pumps_that_overlap(es_world: EsWorld) -> None:
+    """One without a rank is still named, and one with a rank wins."""
+    es_world.open(index="audit-{tenant}")
+    theirs = {"index_patterns": ["audit-l*"], "template": {"settings": {"number_of_shards": 2}}, "priority": 100}
+    es_world.ask("PUT", "/_index_template/theirs", theirs)
+    es_world.write(es_world.open(index="audit-login"), [{"n": 1}])
+    settings = es_world.ask("GET", "/audit-login/_settings")["audit-login"]["settings"]
+    assert settings["index"]["number_of_shards"] == "2"
+    es_world.ask("DELETE", "/_index_template/pumpkit-audit-_")
+    es_world.ask("DELETE", "/_index_template/pumpkit-audit-login")
+    es_world.ask("PUT", "/_index_template/theirs", {"index_patterns": ["audit-l*"]})
+    es_world.open(index="audit-m")
+    with pytest.raises(ConfigError, match=r"see `template`.*theirs"):
+        es_world.open(index="audit-{tenant}")
+
+
+def test_a_template_of_other_settings_is_replaced(es_world: EsWorld) -> None:
+    """Another `time-field`, or `data-stream`, reaches the default template; the same settings leave it alone."""
+    es_world.open(index="audit")
+    es_world.write(es_world.open(index="audit", **{"time-field": "at"}), [{"at": 1583020799}])
+    assert es_world.ask("GET", "/audit/_mapping")["audit"]["mappings"]["properties"]["at"]["type"] == "date"
+    es_world.open(index="events")
+    es_world.write(es_world.open(index="events", **{"data-stream": True}), [{"timestamp": 1583020799}])
+    assert [name[:11] for name in es_world.indices("events")] == [".ds-events-"]
+    with pytest.raises(ConfigError, match=r"see `template`.*data streams \[events\]"):
+        es_world.open(index="events")
+
+
+def test_a_template_of_that_name_that_is_not_ours(es_world: EsWorld) -> None:
+    """It is left alone, whatever its settings, if it has a version."""
+    theirs = {"index_patterns": ["audit"], "version": 1, "_meta": {"time_field": "x"}}
+    es_world.ask("PUT", "/_index_template/pumpkit-audit", theirs)
+    es_world.open()
+    assert "template" not in template_of(es_world, "pumpkit-audit")
+
+
 # Data streams --------------------------------------------------------------------------------------------------
 
 
@@ -232,8 +291,15 @@ def test_a_stream_that_rolls_over(es_world: EsWorld) -> None:
 def test_a_data_stream_without_a_template(es_world: EsWorld) -> None:
     """Where no template makes it a stream, no plain index is made in its place."""
     sink = es_world.open(template="none", **{"data-stream": True})
-    with pytest.raises(ConfigError, match="requires a data stream"):
+    with pytest.raises(ConfigError, match=r"requires a data stream.*: have a template with `data_stream`"):
         es_world.write(sink, [{"timestamp": 1}])
+
+
+def test_an_index_in_place_of_a_data_stream(es_world: EsWorld) -> None:
+    """An index of that name that is no data stream is a matter for a person, who is told what to do."""
+    es_world.write(es_world.open(), [{"timestamp": 1}])
+    with pytest.raises(ConfigError, match=r"\[audit\] is not a data stream: delete or reindex that index"):
+        es_world.write(es_world.open(**{"data-stream": True}), [{"timestamp": 1}])
 
 
 def test_an_index_knows_its_ids(es_world: EsWorld) -> None:

@@ -34,9 +34,14 @@ Kind = Literal["written", "again", "person", "unknown", "rejected"]
 _ADVICE = {
     "index_not_found_exception": "create it, or let `action.auto_create_index` allow it",
     "index_closed_exception": "open it",
+    "resource_not_found_exception": "delete or reindex that index, or take other names for `index`, or leave out "
+    "`data-stream`",
     "cluster_block_exception": "take the block away (index.blocks.*, cluster.blocks.*)",
     "security_exception": "grant its role `create_doc` and `auto_configure` on the index, or take other credentials",
 }
+
+#: What it is where no template makes a data stream.
+_NO_STREAM_TEMPLATE = "have a template with `data_stream` for it (see `template`), or leave out `data-stream`"
 
 #: Errors with status 400 that are no record's fault, by their reason.
 _PERSON = [
@@ -97,6 +102,8 @@ def of_error(status: int, kind: str, reason: str) -> Judgement:
     if status == 500:
         return Judgement("unknown", told)
     advice = _ADVICE.get(kind) if status in (401, 403, 404) or kind == "index_closed_exception" else None
+    if "creation request requires a data stream" in reason:
+        advice = _NO_STREAM_TEMPLATE
     if status == 400:
         advice = advice or next((todo for pattern, todo in _PERSON if pattern.search(reason)), None)
     if advice or status in (401, 403, 404):

@@ -1,10 +1,12 @@
 """The index template that is put in place at the start, so that new indices map records well."""
 
 import json
+import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
-from elasticsearch import ApiError, Elasticsearch, NotFoundError, TransportError
+from elasticsearch import ApiError, BadRequestError, Elasticsearch, NotFoundError, TransportError
 
 from pumpkit import ConfigError
 from pumpkit_es import answers
@@ -16,6 +18,12 @@ VERSION = 1
 
 #: The lowest: any template that somebody made on purpose wins, and one of the same rank is an error that names it.
 PRIORITY = 0
+
+#: How far templates of pumps rise above each other where their patterns overlap; Elasticsearch's own begin at 100.
+HIGHEST = 99
+
+#: What tells a template of pumpkit from any other.
+MADE_BY = "made by pumpkit"
 
 #: What the default says of new indices:
 #: - text is a keyword of up to 8,191 characters, so that no term is larger than Lucene takes; longer text is kept, but
@@ -46,7 +54,7 @@ def default(names: IndexNames, time_field: str, data_stream: bool) -> dict[str, 
         "priority": PRIORITY,
         "version": VERSION,
         "template": {"settings": SETTINGS, "mappings": {**MAPPINGS, "properties": times}},
-        "_meta": {"description": "made by pumpkit"},
+        "_meta": {"description": MADE_BY, "data_stream": data_stream, "time_field": time_field},
     }
     if data_stream:
         body["data_stream"] = {}
@@ -74,8 +82,8 @@ def install(
         with log_warnings():
             if isinstance(wanted, Path):
                 client.indices.put_index_template(name=name, body=_read(wanted))
-            elif _version(client, name) < VERSION:
-                client.indices.put_index_template(name=name, body=default(names, time_field, data_stream))
+            else:
+                _install_default(client, name, default(names, time_field, data_stream))
     except (ApiError, TransportError) as error:
         verdict = answers.of_request(error, hosts)
         if isinstance(error, ApiError) and isinstance(verdict, ConfigError | answers.ServerFault):
@@ -83,13 +91,63 @@ def install(
         raise verdict from None
 
 
-def _version(client: Elasticsearch, name: str) -> int:
-    """Return the version of the template of that name, 0 if there is none."""
+def _install_default(client: Elasticsearch, name: str, body: dict[str, Any]) -> None:
+    """Put the default template in place, unless there is one that is as new and for the same settings, or not ours."""
+    found = _templates(client).get(name)
+    if found is None or found.get("version", 0) < VERSION or (_is_ours(found) and found["_meta"] != body["_meta"]):
+        _put(client, name, body)
+
+
+def _put(client: Elasticsearch, name: str, body: dict[str, Any]) -> None:
+    """Put a template of ours in place: above those of ours with a wider pattern, and below those with a narrower one.
+
+    Raises ApiError, also where one that is not ours has the same rank.
+    """
+    rivals = {
+        other: found
+        for other, found in _templates(client).items()
+        if other != name and _is_ours(found) and _rank(found) < HIGHEST  # a person has given it more
+    }
+    rank = max([_rank(body), *(_rank(found) + 1 for found in rivals.values() if _is_wider(found, body))])
+    for other, found in rivals.items():
+        if _is_wider(body, found) and _rank(found) <= rank:
+            _put(client, other, found | {"priority": rank + 1})
     try:
-        found = client.indices.get_index_template(name=name)["index_templates"]
+        client.indices.put_index_template(name=name, body=body | {"priority": rank})
+    except BadRequestError as error:  # neither is the wider one: any order is as good
+        named = re.search(r"from existing templates \[([^\]]+)\].* that have the same priority", str(error.body))
+        if not named or not rivals.keys() >= set(named[1].split(",")) or rank >= HIGHEST:
+            raise
+        _put(client, name, body | {"priority": rank + 1})
+
+
+def _templates(client: Elasticsearch) -> dict[str, dict[str, Any]]:
+    """Return the templates that are named like those of pumps, by name, as they would be put in place."""
+    try:
+        found = client.indices.get_index_template(name="pumpkit-*")["index_templates"]
     except NotFoundError:
-        return 0
-    return int(found[0]["index_template"].get("version", 0))
+        return {}
+    return {
+        one["name"]: {key: value for key, value in one["index_template"].items() if not key.endswith("_date_millis")}
+        for one in found
+    }
+
+
+def _is_ours(template: dict[str, Any]) -> bool:
+    return (template.get("_meta") or {}).get("description") == MADE_BY
+
+
+def _rank(template: dict[str, Any]) -> int:
+    return int(template.get("priority", 0))
+
+
+def _is_wider(template: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Return whether a template is for every name that the other one is for, and for more."""
+    return _covers(template, other) and not _covers(other, template)
+
+
+def _covers(template: dict[str, Any], other: dict[str, Any]) -> bool:
+    return all(any(fnmatchcase(one, wide) for wide in template["index_patterns"]) for one in other["index_patterns"])
 
 
 def _read(path: Path) -> dict[str, Any]:
