@@ -13,6 +13,8 @@ from tests.servers import elasticsearch, mongo, redis
 from tests.servers.certificates import Certificates
 from tests.servers.process import ServerProcess
 
+_ENDS = (signal.SIGINT, signal.SIGTERM)
+
 
 def main() -> None:
     """Start what is asked for."""
@@ -30,14 +32,15 @@ def main() -> None:
         sys.exit(__doc__)
     certificates = Certificates.made() if "tls" in words else None
     server = makers[name](words, certificates)
-    for end in (signal.SIGINT, signal.SIGTERM):  # a shell has its background jobs ignore SIGINT
+    for end in _ENDS:  # a shell has its background jobs ignore SIGINT
         signal.signal(end, signal.default_int_handler)
     try:
         server.start()
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # none is to come between the last line and the wait
         print(server.url, flush=True)
         if certificates is not None:
             print(f"its authority: {certificates.file('ca')}", flush=True)
-        signal.pause()
+        signal.sigwait(_ENDS)
     except KeyboardInterrupt:
         pass
     finally:
