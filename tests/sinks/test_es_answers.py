@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pumpkit.errors import ConfigError, PartialWrite, Unavailable
+from pumpkit.errors import ConfigError, PartialWrite, PumpkitError, Unavailable
 from tests.sinks.es_scripted import Answer, ScriptedServer, items
 from tests.sinks.es_world import EsWorld, numbers
 
@@ -125,6 +125,69 @@ def test_each_item_by_its_own_status(script: Callable[..., Any]) -> None:
     )
     rejected, retry = world.answer(opened(world, server), numbers(0, 7))
     assert (rejected, retry) == ({4: "document_parsing_exception: bad", 6: "other: r"}, [2, 3, 5])
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("unable to convert [S3CRET] to integer", "unable to convert [...] to integer"),
+        ('unable to convert [S3CRET] [x] it\'s "S3CRET" to long', "unable to convert [...] to long"),
+        ("unable to convert [a field [S3CRET]] to integer", "unable to convert [...] to integer"),
+        ("unable to convert [S3CRET\n, no end", "unable to convert [...]"),
+        ("unable to parse date [S3CRET]", "unable to parse date [...]"),
+        ("java.lang.IllegalArgumentException: unable to parse URI [S3CRET]", "unable to parse URI [...]"),
+        ("Provided Grok expressions do not match field value: [S3CRET]", "do not match field value: [...]"),
+        (
+            "Provided Grok expressions do not match field value: [S3CRET\nS3CRET] S3CRET",
+            "do not match field value: [...]",
+        ),
+        (
+            "Unable to find match for dissect pattern: %{a} against source: S3CRET",
+            "pattern: %{a} against source: [...]",
+        ),
+        ("Unrecognized token 'S3CRET': was expecting (JSON String, ...)", "Unrecognized token [...]: was expecting"),
+        ('For input string: "S3CRET"', "For input string: [...]"),
+        (
+            "field [user] of type [java.lang.String] is no number, value [S3CRET]",
+            "field [user] of type [java.lang.String]",
+        ),
+        ("field [user] not present as part of path [a.user]", "field [user] not present as part of path [a.user]"),
+        ("field [user] doesn't exist", "field [user] doesn't exist"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("status", "kind"), [(400, "illegal_argument_exception"), (400, "ingest_processor_exception"), (500, "exception")]
+)
+def test_a_processor_that_fails(script: Callable[..., Any], reason: str, told: str, status: int, kind: str) -> None:
+    """What a processor of an ingest pipeline says is told without the values that it shows."""
+    world, server = script(items(201, status, type=kind, reason=reason), items(status, type=kind, reason=reason))
+    sink = opened(world, server)
+    rejected, _ = world.answer(sink, numbers(0, 2))
+    said = rejected.get(1, "")
+    if status == 500:
+        with pytest.raises(PumpkitError) as caught:
+            world.write(sink, numbers(1, 1), first=1)
+        said = str(caught.value)
+    assert f"{kind}: " in said
+    assert told in said
+    assert "S3CRET" not in said
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["pipeline with id [x] does not exist", "no write index is defined for alias", "[/disk usage exceeded flood-stage"],
+)
+def test_a_value_that_looks_like_a_reason(script: Callable[..., Any], value: str) -> None:
+    """What stands in a record does not stop the pump: it is rejected as any other."""
+    reasons = {
+        "document_parsing_exception": f"[1:6] failed to parse field [n]. Preview of field's value: '{value}'",
+        "illegal_argument_exception": f"unable to convert [{value}] to integer",
+    }
+    world, server = script(*(items(400, type=kind, reason=reason) for kind, reason in reasons.items()))
+    sink = opened(world, server)
+    for _ in reasons:
+        rejected, _ = world.answer(sink, numbers(0, 1))
+        assert value not in rejected[0]
 
 
 def test_a_document_in_a_failure_store(script: Callable[..., Any]) -> None:

@@ -130,6 +130,16 @@ def test_no_such_pipeline(es_world: EsWorld) -> None:
     assert "correct `pipeline`" in told
 
 
+def test_a_mapping_that_requires_a_routing(es_world: EsWorld) -> None:
+    """Nor is it that `routing` is not set though the mapping requires one; no record is lost to it."""
+    es_world.ask("PUT", "/audit", {"mappings": {"_routing": {"required": True}}})
+    told = str(refusal(es_world, numbers(0, 3)))
+    assert told.endswith("the mapping of the index requires a routing: set `routing` to a field that records have")
+    records = [{"user": "ann"}, {"user": ""}, {"n": 1}]
+    rejected, retry = es_world.answer(es_world.open(template="none", routing="user"), records)
+    assert (sorted(rejected), retry) == ([1, 2], [])
+
+
 def test_an_alias_without_a_write_index(es_world: EsWorld) -> None:
     """Nor is an alias of two indices."""
     for name in ("audit-1", "audit-2"):

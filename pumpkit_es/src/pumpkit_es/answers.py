@@ -4,7 +4,7 @@
 |---|---|
 | item 2xx (not in a failure store), item 409 `version_conflict_engine_exception` (it is there already) | written |
 | 408, 429, 501 and above (also 503 with no master, a block for a full disk) | again, these records alone |
-| 401, 403, 404, a closed index, a block by a person, no pipeline, no write index, no shard left | a person |
+| 401, 403, 404, a closed index, a block by a person, no pipeline, write index, shard left, or `routing` | a person |
 | 500 | unknown: the pump finds out whether one record causes it |
 | item, any other 4xx: mapping, strict mapping, field limit, immense term ... | rejected, with the reason |
 | request 413 | smaller requests; a record alone is rejected |
@@ -43,16 +43,46 @@ _ADVICE = {
 #: What it is where no template makes a data stream.
 _NO_STREAM_TEMPLATE = "have a template with `data_stream` for it (see `template`), or leave out `data-stream`"
 
-#: Errors with status 400 that are no record's fault, by their reason.
+#: What it is where a mapping wants a routing, in words without the ids of documents.
+_NO_ROUTING = (
+    "routing_missing_exception: the mapping of the index requires a routing: set `routing` to a field that records have"
+)
+
+#: Errors with status 400 that are no record's fault, by how their reason begins; a value may stand further on.
 _PERSON = [
     (re.compile(r"pipeline with id \[.*\] does not exist"), "create it, or correct `pipeline`"),
     (re.compile(r"no write index is defined for alias"), "give the alias a write index"),
-    (re.compile(r"this action would add \[\d+\] shards"), "delete indices, or raise `cluster.max_shards_per_node`"),
+    (
+        re.compile(r"(Validation Failed: 1: )?this action would add \[\d+\] shards"),
+        "delete indices, or raise `cluster.max_shards_per_node`",
+    ),
 ]
+
+#: How the reason of a term that Lucene does not take begins; it names the field.
+_IMMENSE = "Document contains at least one immense term"
 
 #: The parts of a reason that show what is in the document, or name it.
 _TELLS = re.compile(
     r"\.? Preview of field's value: .*|,? all of which were skipped.*|\s+at \[Source: .*| in document with id '[^']*'",
+    re.S,
+)
+
+
+#: Types of errors whose reasons show no value, but for the parts above. Processors of ingest pipelines have the others.
+_OF_NO_PROCESSOR = {
+    "document_parsing_exception",
+    "mapper_parsing_exception",
+    "strict_dynamic_mapping_exception",
+    "validation_exception",
+    *_ADVICE,
+}
+
+#: The values that a processor shows: from the first bracket or quote that is not about a field, a type, a path or a
+#: pipeline to the last, for a value may have such marks in it; or what stands at the end.
+_VALUES = re.compile(
+    r"(?<=field value: ).*|(?<=source: ).*|(?<=string: ).*"
+    r"|(?:(?<!\bfield )(?<!\btype )(?<!\bpath )(?<!\bpipeline )(?<!pipeline with id )(?<!\balias )\[|\"|(?<!\w)')"
+    r"(?:.*[\]\"']|.*)",
     re.S,
 )
 
@@ -89,23 +119,29 @@ def of_item(item: Mapping[str, Any]) -> Judgement:
     if status == 409 and kind == "version_conflict_engine_exception":
         return WRITTEN
     cause = (error.get("caused_by") or {}).get("reason", "")
-    return of_error(status, kind, cause if "immense term" in cause else reason)  # other causes show the value
+    if cause.startswith(_IMMENSE):  # other causes show the value
+        reason = cause
+    elif status in (400, 500) and kind not in _OF_NO_PROCESSOR and not reason.startswith(_IMMENSE):
+        reason = _VALUES.sub("[...]", reason)
+    return of_error(status, kind, reason)
 
 
 def of_error(status: int, kind: str, reason: str) -> Judgement:
     """Judge an error by its status, type and reason."""
     told = f"{kind or f'status {status}'}: {told_reason(reason)}".removesuffix(": ")
-    if "/disk usage exceeded flood-stage" in reason:
+    if kind == "cluster_block_exception" and "/disk usage exceeded flood-stage" in reason:
         return Judgement("again", f"a disk of Elasticsearch is full, free some of it: {told}")
     if status in (408, 429) or status > 500:
         return Judgement("again", told)
     if status == 500:
         return Judgement("unknown", told)
+    if kind == "routing_missing_exception":  # with `routing` set, a record without that field is not sent
+        return Judgement("person", _NO_ROUTING)
     advice = _ADVICE.get(kind) if status in (401, 403, 404) or kind == "index_closed_exception" else None
-    if "creation request requires a data stream" in reason:
+    if kind == "index_not_found_exception" and "creation request requires a data stream" in reason:
         advice = _NO_STREAM_TEMPLATE
     if status == 400:
-        advice = advice or next((todo for pattern, todo in _PERSON if pattern.search(reason)), None)
+        advice = advice or next((todo for pattern, todo in _PERSON if pattern.match(reason)), None)
     if advice or status in (401, 403, 404):
         return Judgement("person", f"{told}: {advice}" if advice else told)
     return Judgement("rejected", told)
