@@ -76,6 +76,12 @@ def test_what_is_gone(key: str, told: str) -> None:
         EsWorld().make(**{key: "tyk_analytics"})
 
 
+def test_an_index_name_that_is_left_out() -> None:
+    """The originals have a default, each its own: the message has the name of the key, and what to write."""
+    with pytest.raises(ConfigError, match=r"meta\.index: is missing: .*`index_name`.*`tyk_analytics`.*`iam_analytics`"):
+        Sink.open(PumpConfig(name="es", type="elasticsearch"), Meta({"elasticsearch_url": "http://localhost:9200"}))
+
+
 @pytest.mark.parametrize("gone", [False, True])
 def test_check_of_a_file_of_the_original(tmp_path: Path, gone: bool) -> None:
     """`pumpkit check` takes a pump.conf with this pump as it is, and names what is gone and what to do."""
