@@ -8,14 +8,13 @@ from typing import ClassVar
 
 import click
 from docutils import nodes
+from kit_table import conformance_cases
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from pumpkit.config import Config, Setting, describe
 from pumpkit.config.describe import value_text
 from pumpkit.config.legacy.translation import OldKey
-from pumpkit.testing.case import GROUPS
-from pumpkit.testing.cases import CASES
 
 
 class Settings(SphinxDirective):
@@ -153,14 +152,6 @@ class ConformanceCases(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         return self.parse_text_to_nodes("\n".join(conformance_cases()))
-
-
-def conformance_cases() -> Iterator[str]:
-    """Yield the lines of a table of the cases, as MyST."""
-    yield from ("| case | what a sink has to do | needs |", "|---|---|---|")
-    for case in sorted(CASES.values(), key=lambda case: GROUPS.index(case.group)):
-        needs = "no destination" if case.alone else ", ".join(f"`{ability}`" for ability in case.needs)
-        yield f"| {case.group}: `{case.name}` | {case.about.replace('|', '&#124;')} | {needs} |"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -110,7 +110,6 @@ def test_an_outage_kills_no_record(world, how):
         ({"type": "t-no-new"}, "failed", "has no function `new(meta)`"),
         ({"type": "t-new-raises"}, "failed", "t-new-raises"),
         ({"type": "t-fiel"}, "failed", "did you mean 't-file'?"),
-        ({"type": "mongo"}, "failed", "pip install pumpkit-mongo"),
         ({"type": "t-file", "meta": {"feild": "n"}}, "failed", "feild"),
         ({"type": "t-reject-all", "reject-limit": 100}, "failed", "in a row rejected"),
         ({"type": "t-segfault", "meta": {"where": "init"}}, "crashed", "init killed by SIGSEGV"),
