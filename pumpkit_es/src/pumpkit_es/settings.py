@@ -68,8 +68,8 @@ class Settings:
     )
     index: str = key(
         about="The index, alias or data stream. `{field}` in it is a field of the record, `{timestamp:%Y.%m.%d}` "
-        "a date of the record's time in that field, in UTC. In a file of an original it is `index_name`; where that was "
-        "left out, write the original's default, `tyk_analytics` (Tyk Pump) or `iam_analytics` (iam-pump).",
+        "a date of the record's time in that field, in UTC. In a file of an original it is `index_name`; where that "
+        "was left out, write the original's default, `tyk_analytics` (Tyk Pump) or `iam_analytics` (iam-pump).",
         validator=_check_index,
         aliases=("index_name",),
     )
