@@ -71,6 +71,13 @@ def test_a_unique_index_over_what_is_not_unique(mongo_world: MongoWorld) -> None
         mongo_world.open(indexes=[{"keys": ["n"], "unique": True}])
 
 
+def test_an_index_that_takes_too_long(mongo_world: MongoWorld) -> None:
+    """A server gives a long build up at the end of the time, and the next try would begin anew: it is for a person."""
+    mongo_world.server.fail(["createIndexes"], {"times": 1}, errorCode=50)
+    with pytest.raises(ConfigError, match="make it yourself"):
+        mongo_world.open(indexes=[{"keys": ["user"]}])
+
+
 def test_no_indexes_are_made_if_told_so(mongo_world: MongoWorld) -> None:
     """`create-indexes: false`, or the original's `omit_index_creation`."""
     for more in ({"create_indexes": False}, {"omit_index_creation": True}):

@@ -207,3 +207,35 @@ def test_documents_cut_out_of_a_batch(count: int) -> None:
     documents = [bson.decode(document) for part in parts for document in part.documents]
     assert documents == [{"_id": id_, **record} for id_, record in zip(ids(0, count), records, strict=True)]
     assert Encoder(lambda record: "audit").encode([dict(r) for r in records], ids(0, count))[1] == {}
+
+
+def test_an_upsert_in_which_the_last_is_refused(mongo_world: MongoWorld) -> None:
+    """What would have been replaced by a record that the server refuses is sent again, and kept then."""
+    with mongo_world.server.client() as client:
+        client[DATABASE].create_collection(
+            "audit", validator={"$jsonSchema": {"properties": {"v": {"bsonType": "string"}}}}
+        )
+    sink = mongo_world.open(mode="upsert", upsert_by=["k"])
+    records = [{"k": 1, "v": "first"}, {"k": 1, "v": "good"}, {"k": 1, "v": 5}, {"k": 1, "v": 6}, {"k": 2, "v": "x"}]
+    for _ in range(2):  # a redelivery comes to the same end
+        left, rejected = dict(enumerate(records)), set()
+        while left:
+            places = list(left)
+            try:
+                sink.write([dict(record) for record in left.values()], [ids(n, 1)[0] for n in places], 10.0, False)
+                break
+            except PartialWrite as verdict:
+                rejected |= {places[index] for index in verdict.rejected}
+                left = {places[index]: records[places[index]] for index in verdict.retry}
+        assert rejected == {2, 3}
+        with mongo_world.server.client() as client:
+            found = list(client[DATABASE]["audit"].find({}, {"_id": 0, "record_id": 0}).sort("k"))
+        assert found == [{"k": 1, "v": "good"}, {"k": 2, "v": "x"}]
+
+
+def test_an_upsert_by_a_list_is_rejected(mongo_world: MongoWorld) -> None:
+    """By a list no document is found again, and an index has an entry for each item: it would be tried for ever."""
+    sink = mongo_world.open(mode="upsert", upsert_by=["tags"])
+    assert mongo_world.rejected(sink, [{"tags": "x"}, {"tags": ["x", "y"]}]) == {
+        1: "it has a list in tags, by which `upsert-by` finds no document"
+    }

@@ -71,8 +71,8 @@ def test_what_an_original_has_nothing_to_say_of_is_quiet(
         ({"mode": "upsert", "upsert_by": ["n"], "allow_duplicates": True}, "time-series collections have no upserts"),
         ({"password": "x"}, "meta.password: needs `username`"),
         ({"database": "a.b"}, "meta.database: 'a.b' is no name of a database"),
-        ({"max_bytes": "48MB"}, "meta.max-bytes"),
-        ({"max_document_bytes": "17MiB"}, "meta.max-document-bytes"),
+        ({"max_bytes": -1}, "meta.max-bytes"),
+        ({"max_document_bytes": -1}, "meta.max-document-bytes"),
         ({"max_collections": 0}, "meta.max-collections"),
         ({"colection": "x"}, "did you mean collection?"),
         ({"write_concern": 0}, "nothing would be known of a write"),
@@ -83,6 +83,16 @@ def test_what_cannot_be(mongo_world: MongoWorld, meta: dict[str, Any], words: st
     with pytest.raises(ConfigInvalid) as caught:
         mongo_world.make(**meta)
     assert words in str(caught.value)
+
+
+def test_sizes_above_what_a_server_takes(mongo_world: MongoWorld, caplog: pytest.LogCaptureFixture) -> None:
+    """A file of an original may have them: the most is taken instead, and said once."""
+    with caplog.at_level(logging.WARNING):
+        sink = mongo_world.open(max_insert_batch_size_bytes=80 << 20, max_document_size_bytes=20 << 20)
+    (record,) = caplog.records
+    assert "max-bytes above" in record.getMessage()
+    assert "max-document-bytes above" in record.getMessage()
+    assert list(mongo_world.rejected(sink, [{"n": 0}, {"body": b"x" * (17 << 20)}])) == [1]
 
 
 def test_a_pump_whose_name_is_none_for_a_collection(mongo_world: MongoWorld) -> None:

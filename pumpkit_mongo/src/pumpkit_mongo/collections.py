@@ -9,7 +9,7 @@ import attrs
 from pymongo import ASCENDING
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import CollectionInvalid, OperationFailure, PyMongoError
+from pymongo.errors import CollectionInvalid, ExecutionTimeout, OperationFailure, PyMongoError
 
 from pumpkit import ConfigError
 from pumpkit_mongo.originals import SettingsOfOriginals
@@ -113,6 +113,11 @@ class Collections:
             self.database[name].create_index(pairs, **options)
         except PyMongoError as error:
             fields = ", ".join(field for field, _ in pairs)
+            if isinstance(error, ExecutionTimeout):  # each try would begin anew
+                raise ConfigError(
+                    f"{self.place}, collection {name}: making the index over {fields} takes longer than there is time"
+                    " at a start: make it yourself, with the same name, or set `create-indexes: false`"
+                ) from None
             found = verdict(error, f"{self.place}, collection {name}, index over {fields}")
             # What is no matter of time is one of settings or of documents: no record of a batch is the cause.
             raise (ConfigError(str(found)) if isinstance(found, UnknownFailure) else found) from None

@@ -5,7 +5,11 @@ from typing import Any
 import attrs
 
 from pumpkit import ByteSize, key
+from pumpkit_mongo.documents import MAX_DOCUMENT
 from pumpkit_mongo.settings import Capped, Settings
+
+#: The most bytes of one command where `max-bytes` does not say, and whatever it says: a server takes 48 MB.
+COMMAND, MAX_COMMAND = 16 << 20, 40 << 20
 
 #: Settings without a meaning here, and what to know instead.
 _IDLE = {
@@ -49,4 +53,17 @@ class SettingsOfOriginals(Settings):
 
     def idle(self) -> list[str]:
         """Return what to say of settings that are there and have no meaning."""
-        return [f"{name} ({told})" for name, told in _IDLE.items() if getattr(self, name) is not None]
+        said = [f"{name} ({told})" for name, told in _IDLE.items() if getattr(self, name) is not None]
+        most = {
+            "max-bytes": (self.max_bytes, MAX_COMMAND),
+            "max-document-bytes": (self.max_document_bytes, MAX_DOCUMENT),
+        }
+        return said + [f"{name} above {limit}" for name, (size, limit) in most.items() if size > limit]
+
+    def command_bytes(self) -> int:
+        """Return the most bytes of one command."""
+        return min(self.max_bytes or COMMAND, MAX_COMMAND)
+
+    def document_bytes(self) -> int:
+        """Return the most bytes of one document."""
+        return min(self.max_document_bytes or MAX_DOCUMENT, MAX_DOCUMENT)

@@ -10,7 +10,6 @@ from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from pumpkit import ByteSize, Seconds, Secret, key
-from pumpkit_mongo.documents import MAX_DOCUMENT
 from pumpkit_mongo.names import CollectionNames
 
 _UNACKNOWLEDGED = "the server would give no answer, so that nothing would be known of a write"
@@ -176,13 +175,13 @@ class Settings:
     max_bytes: ByteSize = key(
         ByteSize(0),
         about="The most bytes of one command, up to 40 MiB; a batch becomes several where it is larger. 0: 16 MiB.",
-        validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(40 << 20)),
+        validator=attrs.validators.ge(0),
         aliases=("max_insert_batch_size_bytes",),
     )
     max_document_bytes: ByteSize = key(
         ByteSize(0),
         about="The most bytes of one document; a larger record is rejected. 0: the 16 MiB that the server takes.",
-        validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(MAX_DOCUMENT)),
+        validator=attrs.validators.ge(0),
         aliases=("max_document_size_bytes",),
     )
 

@@ -9,7 +9,7 @@ import pymongo
 from pumpkit import ConfigError, PumpConfig, Records, hookimpl
 from pumpkit_mongo.collections import Collections
 from pumpkit_mongo.connect import Client, connect, database, place
-from pumpkit_mongo.documents import MAX_DOCUMENT, Encoder
+from pumpkit_mongo.documents import Encoder
 from pumpkit_mongo.expiry import Expiry
 from pumpkit_mongo.names import CollectionNames
 from pumpkit_mongo.originals import SettingsOfOriginals
@@ -23,9 +23,6 @@ PATIENCE = 25.0
 
 #: Seconds that closing may take: the driver tells the server that its sessions end, and looks for one that is away.
 GOODBYE = 2.0
-
-#: The most bytes of one command, where `max-bytes` does not say.
-COMMAND = 16 << 20
 
 
 @attrs.define(eq=False)
@@ -62,10 +59,8 @@ class MongoSink(SettingsOfOriginals):
                 raise
         expiry = Expiry(self.expire_field, self.time_field, self.expire_after) if self.expires() else None
         self._client = client
-        self._encoder = Encoder(names.fixed or names.name, self.max_document_bytes or MAX_DOCUMENT, expiry)
-        self._writer = Writer(
-            collections, self.max_bytes or COMMAND, Upserts(self.upsert_by) if self.upsert_by else None
-        )
+        self._encoder = Encoder(names.fixed or names.name, self.document_bytes(), expiry)
+        self._writer = Writer(collections, self.command_bytes(), Upserts(self.upsert_by) if self.upsert_by else None)
 
     @hookimpl
     def write_data(self, records: Records, ids: list[str], timeout: float | None) -> None:

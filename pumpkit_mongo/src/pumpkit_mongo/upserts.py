@@ -7,7 +7,7 @@ import attrs
 import bson
 from pymongo import ReplaceOne
 
-from pumpkit import Records
+from pumpkit import Record, Records
 from pumpkit_mongo.documents import Part
 
 #: The field with the record id, which is no `_id` here; a record's own field of that name stays.
@@ -29,21 +29,30 @@ class Upserts:
         """Return whether a duplicate in the index over these fields, or of this name, is one of the fields `by`."""
         return fields is not None and list(fields) in (list(self.by), [self.index])
 
-    def last(self, part: Part, records: Records, rejected: dict[int, str]) -> Part:
-        """Return the last document of all that agree; it takes the place of the others.
+    def last(self, part: Part, records: Records, rejected: dict[int, str]) -> tuple[Part, dict[int, list[int]]]:
+        """Return the last document of all that agree, and the places of the others by that of the last.
 
-        A record that lacks one of the fields is added to `rejected`.
+        A record that lacks one of the fields, or has a list in it, is added to `rejected`.
         """
-        last: dict[bytes, int] = {}
+        agreeing: dict[bytes, list[int]] = {}
         for at, place in enumerate(part.places):
-            record = records[place]
-            lacking = [field for field in self.by if record.get(field) is None]
-            if lacking:
-                rejected[place] = f"it has no {', '.join(lacking)}, and `upsert-by` needs it"
+            fault = self._fault(records[place])
+            if fault:
+                rejected[place] = fault
             else:
-                last[bson.encode({field: record[field] for field in self.by})] = at
-        kept = sorted(last.values())
-        return Part(part.collection, [part.places[at] for at in kept], [part.documents[at] for at in kept])
+                agreeing.setdefault(bson.encode({field: records[place][field] for field in self.by}), []).append(at)
+        kept = sorted(places[-1] for places in agreeing.values())
+        earlier = {part.places[at[-1]]: [part.places[one] for one in at[:-1]] for at in agreeing.values()}
+        return Part(part.collection, [part.places[at] for at in kept], [part.documents[at] for at in kept]), earlier
+
+    def _fault(self, record: Record) -> str:
+        """Return why a record cannot be found again by the fields; empty if it can."""
+        lacking = [field for field in self.by if record.get(field) is None]
+        if lacking:
+            return f"it has no {', '.join(lacking)}, and `upsert-by` needs it"
+        lists = [field for field in self.by if isinstance(record[field], list)]
+        # An index has an entry for each item of a list, and no filter finds the document by all of them.
+        return f"it has a list in {', '.join(lists)}, by which `upsert-by` finds no document" if lists else ""
 
     def replacement(self, record: dict[str, Any]) -> ReplaceOne[dict[str, Any]]:
         """Return what puts a record in the place of the one that agrees with it."""

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import pymongo
 from bson.raw_bson import RawBSONDocument
-from pymongo import ReadPreference
+from pymongo import ReadPreference, ReplaceOne
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, PyMongoError
 
@@ -25,10 +25,19 @@ MAX_DOCUMENTS = 100_000
 
 @attrs.define
 class Progress:
-    """What is known of a batch while it is written: places rejected with a reason, and to be sent again."""
+    """What is known of a batch while it is written: places rejected with a reason, and to be sent again.
+
+    `earlier` are places of records, by that of the one that is written in their place.
+    """
 
     rejected: dict[int, str]
     retry: list[int] = attrs.field(factory=list)
+    earlier: dict[int, list[int]] = attrs.field(factory=dict)
+
+    def all_to_retry(self) -> list[int]:
+        """Return what is to be sent again, with what is undecided because the one in its place was not written."""
+        undecided = (place for last in (*self.rejected, *self.retry) for place in self.earlier.get(last, ()))
+        return sorted({*self.retry, *undecided})
 
 
 @attrs.frozen
@@ -43,7 +52,10 @@ class Writer:
         """Write all within a timeout in seconds. Raises a verdict, with `rejected` and what the server rejects."""
         progress = Progress(rejected)
         if self.upserts is not None:
-            parts = [self.upserts.last(part, records, rejected) for part in parts]
+            chosen = [self.upserts.last(part, records, rejected) for part in parts]
+            parts = [part for part, _ in chosen]
+            for _, earlier in chosen:
+                progress.earlier |= earlier
         commands = [command for part in parts for command in self._commands(part)]
         with pymongo.timeout(timeout) if timeout else contextlib.nullcontext():
             for number, command in enumerate(commands):
@@ -56,7 +68,7 @@ class Writer:
                     progress.retry += [place for left in commands[number:] for place in left.places]
                     break
         if progress.rejected or progress.retry:
-            raise PartialWrite(progress.rejected, sorted(progress.retry))
+            raise PartialWrite(progress.rejected, progress.all_to_retry())
 
     def _commands(self, part: Part) -> Iterator[Part]:
         """Cut a part into what goes into one command."""
@@ -104,8 +116,9 @@ class Writer:
             code, number = int(item.get("code", 0)), command.places[int(item["index"])]
             if code == DUPLICATE_KEY:
                 fields = key_fields(item)
-                if self.upserts is not None and self.upserts.keeps(fields):  # another process was faster
-                    retry.append(number)
+                if self.upserts is not None and self.upserts.keeps(fields):
+                    if not self._replaced(self.upserts.replacement(records[number]), collection):
+                        rejected[number] = reason(item)
                 elif fields != ["_id"]:
                     doubles[number] = reason(item)
             elif is_of_document(code):
@@ -119,6 +132,18 @@ class Writer:
             rejected[number] = doubles[number]
         progress.rejected |= rejected
         progress.retry += retry
+
+    def _replaced(self, replacement: ReplaceOne[Any], collection: Collection[Any]) -> bool:
+        """Return whether a replacement succeeds this time, where another process was faster."""
+        try:
+            collection.bulk_write([replacement])
+        except BulkWriteError as error:
+            if not error.details.get("writeErrors"):
+                raise Unavailable(f"{self._place(collection.name)}: written, but not confirmed") from None
+            return False
+        except PyMongoError as error:
+            raise verdict(error, self._place(collection.name)) from None
+        return True
 
     def _there(self, collection: Collection[Any], records: Records, numbers: list[int]) -> set[int]:
         """Return which records are there under their ids, though another unique index was named, or none.
