@@ -98,7 +98,7 @@ def _mongo(folder: Path) -> None:
     _pip(folder / "bin" / "python", SECANTUS)
 
 
-# Elasticsearch: https://central.sonatype.com/artifact/org.elasticsearch/elasticsearch ---------------------------
+# Elasticsearch, by Maven ---------------------------
 
 _SERVER, _PLUGIN = "org.elasticsearch", "org.elasticsearch.plugin"
 
