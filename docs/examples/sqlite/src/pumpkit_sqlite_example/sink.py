@@ -48,7 +48,7 @@ class SqliteExampleSink:
                 rows.append((id_, json.dumps(record, default=str, allow_nan=False)))
             except (TypeError, ValueError) as error:
                 rejected[index] = str(error)
-        wait = FOR_EVER if timeout is None else int(timeout * 1000)
+        wait = FOR_EVER if timeout is None else min(int(timeout * 1000), FOR_EVER)
         with self._verdicts(), self._database:
             self._database.execute(f"PRAGMA busy_timeout = {wait}")
             self._database.executemany("INSERT INTO records VALUES (?, ?) ON CONFLICT (id) DO NOTHING", rows)
