@@ -27,7 +27,7 @@ class Upserts:
 
     def keeps(self, fields: Sequence[str] | None) -> bool:
         """Return whether a duplicate in the index over these fields, or of this name, is one of the fields `by`."""
-        return fields is not None and list(fields) in (list(self.by), [self.index])
+        return fields is not None and (sorted(fields) == sorted(self.by) or list(fields) == [self.index])
 
     def last(self, part: Part, records: Records, rejected: dict[int, str]) -> tuple[Part, dict[int, list[int]]]:
         """Return the last document of all that agree, and the places of the others by that of the last.
@@ -50,7 +50,7 @@ class Upserts:
         lacking = [field for field in self.by if record.get(field) is None]
         if lacking:
             return f"it has no {', '.join(lacking)}, and `upsert-by` needs it"
-        lists = [field for field in self.by if isinstance(record[field], list)]
+        lists = [field for field in self.by if isinstance(record[field], list | tuple)]
         # An index has an entry for each item of a list, and no filter finds the document by all of them.
         return f"it has a list in {', '.join(lists)}, by which `upsert-by` finds no document" if lists else ""
 

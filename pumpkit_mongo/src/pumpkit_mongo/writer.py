@@ -1,7 +1,7 @@
 """Sending the documents of a batch in commands of bounded size, and judging what the server answers."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -114,12 +114,14 @@ class Writer:
         rejected: dict[int, str] = {}
         for item in details.get("writeErrors", ()):
             code, number = int(item.get("code", 0)), command.places[int(item["index"])]
-            if code == DUPLICATE_KEY:
-                fields = key_fields(item)
-                if self.upserts is not None and self.upserts.keeps(fields):
-                    if not self._replaced(self.upserts.replacement(records[number]), collection):
-                        rejected[number] = reason(item)
-                elif fields != ["_id"]:
+            if code == DUPLICATE_KEY and self.upserts is not None and self.upserts.keeps(key_fields(item)):
+                # Another process was faster, and its document is found now. One that is not found will never be.
+                answer = self._again(self.upserts.replacement(records[number]), collection)
+                if answer is None:
+                    continue
+                item, code = answer, int(answer.get("code", 0))
+            if code == DUPLICATE_KEY and self.upserts is None:
+                if key_fields(item) != ["_id"]:
                     doubles[number] = reason(item)
             elif is_of_document(code):
                 rejected[number] = reason(item)
@@ -133,24 +135,25 @@ class Writer:
         progress.rejected |= rejected
         progress.retry += retry
 
-    def _replaced(self, replacement: ReplaceOne[Any], collection: Collection[Any]) -> bool:
-        """Return whether a replacement succeeds this time, where another process was faster."""
+    def _again(self, replacement: ReplaceOne[Any], collection: Collection[Any]) -> Mapping[str, Any] | None:
+        """Replace once more; return None, or the entry of `writeErrors` that says why it fails this time too."""
         try:
             collection.bulk_write([replacement])
         except BulkWriteError as error:
-            if not error.details.get("writeErrors"):
+            errors: list[Mapping[str, Any]] = error.details.get("writeErrors", [])
+            if not errors:
                 raise Unavailable(f"{self._place(collection.name)}: written, but not confirmed") from None
-            return False
+            return errors[0]
         except PyMongoError as error:
             raise verdict(error, self._place(collection.name)) from None
-        return True
+        return None
 
     def _there(self, collection: Collection[Any], records: Records, numbers: list[int]) -> set[int]:
         """Return which records are there under their ids, though another unique index was named, or none.
 
         One that was written before is a duplicate in every unique index, and a server may name any.
         """
-        if not numbers or self.upserts is not None:
+        if not numbers:
             return set()
         by_id = {records[number]["_id"]: number for number in numbers}
         primary = collection.with_options(read_preference=ReadPreference.PRIMARY)
