@@ -1,6 +1,7 @@
 """The collections of one sink: each is looked at, and made ready, before it is first written to."""
 
 import contextlib
+import json
 import logging
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -115,9 +116,15 @@ class Collections:
             fields = ", ".join(field for field, _ in pairs)
             if isinstance(error, ExecutionTimeout):  # each try would begin anew
                 raise ConfigError(
-                    f"{self.place}, collection {name}: making the index over {fields} takes longer than there is time"
-                    " at a start: make it yourself, with the same name, or set `create-indexes: false`"
+                    f"{self.place}, collection {name}: making the index over {fields} takes longer than there is time:"
+                    f" make it yourself ({_command(name, pairs, options)}), or set `create-indexes: false`"
                 ) from None
             found = verdict(error, f"{self.place}, collection {name}, index over {fields}")
             # What is no matter of time is one of settings or of documents: no record of a batch is the cause.
             raise (ConfigError(str(found)) if isinstance(found, UnknownFailure) else found) from None
+
+
+def _command(name: str, pairs: list[tuple[str, Any]], options: dict[str, Any]) -> str:
+    """Return what makes an index in MongoDB's shell."""
+    arguments = ", ".join(json.dumps(each) for each in (dict(pairs), options) if each)
+    return f"db.getCollection({json.dumps(name)}).createIndex({arguments})"
