@@ -52,13 +52,13 @@ class SettingsOfOriginals(Settings):
         return self.expire_after is not None or self.expire_by_record
 
     def idle(self) -> list[str]:
-        """Return what to say of settings that are there and have no meaning."""
+        """Return what to say of settings that are there and have no meaning, or more than a server takes."""
         said = [f"{name} ({told})" for name, told in _IDLE.items() if getattr(self, name) is not None]
         most = {
             "max-bytes": (self.max_bytes, MAX_COMMAND),
             "max-document-bytes": (self.max_document_bytes, MAX_DOCUMENT),
         }
-        return said + [f"{name} above {limit}" for name, (size, limit) in most.items() if size > limit]
+        return said + [f"{name} above {limit}, which is taken" for name, (size, limit) in most.items() if size > limit]
 
     def command_bytes(self) -> int:
         """Return the most bytes of one command."""
