@@ -54,7 +54,7 @@ def installed_major() -> int:
 def missing_for(major: int) -> str:
     """Return what is missing here for a node of this version, empty if nothing is."""
     wanted = os.environ.get("PUMPKIT_TEST_ELASTIC")
-    if wanted and int(wanted) != installed_major():  # else a run that is to test another client would test this one again
+    if wanted and int(wanted) != installed_major():  # a run that is to test another client would test this one again
         return f"the client of Elasticsearch {wanted}"
     if java.find(_JAVA[major]) is None:
         return f"Java {_JAVA[major]}"
