@@ -55,7 +55,7 @@ types: $(VENV)/.dev ## mypy --strict over every package
 	for example in $(EXAMPLES); do (cd $$example && $(abspath $(BIN))/mypy --strict --cache-dir $(CURDIR)/.mypy_cache .); done
 
 .PHONY: bench
-bench: $(VENV)/.dev ## measure against the usual ways, as ratios
+bench: $(VENV)/.bench ## measure against the usual ways, as ratios
 	$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: docs
@@ -86,6 +86,11 @@ $(VENV)/.runtime: $(VENV)/pyvenv.cfg $(PROJECTS)
 $(VENV)/.dev: $(VENV)/pyvenv.cfg $(PROJECTS)
 	@echo "Installing pumpkit, its sinks ($(or $(SINKS),none)) and the tools for developers in $(VENV)"
 	@$(PIP) -e '.[dev]' $(EDITABLE_SINKS)
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/pyvenv.cfg $(PROJECTS)
+	@echo "Installing pumpkit, its sinks ($(or $(SINKS),none)) and what the benchmarks compare them with in $(VENV)"
+	@$(PIP) -e '.[dev,bench]' $(EDITABLE_SINKS)
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/pyvenv.cfg $(PROJECTS)

@@ -16,6 +16,7 @@ LAYERS = [
     ["buffers"],
     ["config"],
     ["reporter", "hookspecs"],
+    ["contrib"],
     ["plugins", "shaping", "status"],
     ["deliver"],
     ["batch"],
