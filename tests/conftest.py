@@ -9,6 +9,9 @@ import pytest
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add options."""
     parser.addoption("--full", action="store_true", help="run the slow tests too: every kill point, whole matrices")
+    parser.addoption(
+        "--write-ways", action="store_true", help="write what tests/ways measures into its page of the docs"
+    )
     parser.addoption("--mongo-url", help="test against this MongoDB, which holds nothing of yours")
     parser.addoption("--es-url", help="test against this Elasticsearch, which holds nothing of yours")
 
@@ -37,4 +40,4 @@ def missing(what: str, how: str) -> None:
     pytest.skip(message)
 
 
-pytest_plugins = ["tests.servers.fixtures"]
+pytest_plugins = ["tests.programs", "tests.servers.fixtures"]
