@@ -1,0 +1,5 @@
+"""All ways, in the order of the page."""
+
+from tests.ways import exits
+
+WAYS = [*exits.WAYS]
