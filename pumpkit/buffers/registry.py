@@ -17,8 +17,12 @@ def default_url() -> str:
     named = os.environ.get("PUMPKIT_BUFFER")
     if named:
         return named
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return f"sqlite:///{Path(state, 'pumpkit', 'buffer.db').absolute()}"
+    return f"sqlite:///{state_folder() / 'buffer.db'}"
+
+
+def state_folder() -> Path:
+    """Return pumpkit's folder in the XDG state directory."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state", "pumpkit").absolute()
 
 
 def shown(url: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pumpkit import frames
 from pumpkit.errors import Unpackable
 from pumpkit.ids import new_producer
+from pumpkit.reporter import common as common_fields
 from pumpkit.reporter.settings import Settings
 from pumpkit.values import Packed, RecordPacker, as_map
 
@@ -51,12 +52,13 @@ class Framer:
         self.told: dict[str, int] = {}
         self._next_seq = 0
         self._source = settings.source
-        self._common = settings.common
+        self._common = _common(settings)
         self._codec = codec
         self._packer = RecordPacker(settings.max_record_bytes)
         self._slice_bytes = min(_SLICE_BYTES, settings.max_record_bytes) // 2
         self._slice = SLICE // 4
         self._pressed = settings.records_buffer_size // 2
+        self._fields = settings.fields
         self._detail = _detail_fields() if settings.omit_detailed else ()
         self._runs: deque[tuple[bytes, int]] = deque()  # packed and not yet in a frame
         self._records = self._bytes = 0  # what is in the runs
@@ -66,6 +68,11 @@ class Framer:
     def waiting(self) -> int:
         """How many records are not in a frame yet."""
         return len(self._queue) + self._records
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that are packed and not in a frame yet."""
+        return self._bytes
 
     @property
     def framed(self) -> int:
@@ -143,7 +150,8 @@ class Framer:
 
     def _pack(self, records: list[Any]) -> Packed:
         try:
-            return self._packer.pack([self._shown(record) for record in records] if self._detail else records)
+            shown = [self._shown(record) for record in records] if self._fields or self._detail else records
+            return self._packer.pack(shown)
         except BaseException as error:  # such as SystemExit, from code of the record's own
             if len(records) == 1:
                 return Packed([], [Unpackable(f"packing it raised {type(error).__name__}: {error}")])
@@ -151,11 +159,13 @@ class Framer:
         return Packed([run for one in each for run in one.runs], [error for one in each for error in one.rejected])
 
     def _shown(self, record: object) -> object:
-        """Return the record with its detail fields blank, as a map of its own."""
+        """Return what may leave the process of a record, as a map of its own."""
         try:
             fields = as_map(record)
         except Exception:  # the packer meets the same and says what is wrong
             return record
+        if self._fields is not None:
+            fields = {name: fields[name] for name in self._fields if name in fields}
         for name in self._detail:
             if name in fields:
                 fields[name] = ""
@@ -169,6 +179,18 @@ class Framer:
             log.error(
                 "a record was dropped as %s: %s (counted; further ones like it are not logged)", error.cause, error
             )
+
+
+def _common(settings: Settings) -> Mapping[str, Any] | None:
+    """Return the common fields of this process; a callable has to make them first."""
+    common = settings.common
+    if common is None or isinstance(common, Mapping):
+        return common
+    try:
+        return common_fields.checked(common())
+    except Exception as error:  # the application's own code
+        log.error("no common fields are sent, because making them failed: %s: %s", type(error).__name__, error)
+        return None
 
 
 def _detail_fields() -> tuple[str, ...]:

@@ -9,10 +9,12 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
-from pumpkit.reporter import process
+from pumpkit.reporter import process, sampling
 from pumpkit.reporter.reentrant import Bell
+from pumpkit.reporter.sampling import Sample
 from pumpkit.reporter.sender import APPEND_TIMEOUT, Sender
 from pumpkit.reporter.settings import Log, Settings
 
@@ -42,8 +44,13 @@ class Outbox:
 
     def __init__(self, settings: Settings, closed: bool = False) -> None:
         self.queue: deque[Any] = deque()
-        #: While the queue is shorter, records may be appended to it as they come; else `take` has to see to them.
+        #: While the queue is shorter than this, records may be handed to `append`; else `take` has to see to them.
         self.limit = 0
+        #: Appends a record to the queue, if the sample takes it, and a copy if that was asked for.
+        self.append: Callable[[Any], None] = self.queue.append
+        self._taken = sampling.chooser(settings.sample) if isinstance(settings.sample, Sample) else None
+        if settings.copy or self._taken:
+            self.append = self._append
         self.closed = closed
         self.sender = Sender(self.queue, settings, self._open)
         self._settings = settings
@@ -82,6 +89,9 @@ class Outbox:
         if self.closed or (stop_at is not None and time.monotonic() >= stop_at):
             self.sender.unsent.add()
             return
+        if self._taken and not self._taken(record):
+            self.sender.sampled.add()
+            return
         if settings.copy:
             record = _copied(record)
         if stop_at is None:
@@ -92,6 +102,13 @@ class Outbox:
             self._overflow(record)
         if stop_at is not None and not self._alive:  # an exit handler of the application recorded something
             self._drive_here(stop_at)
+
+    def _append(self, record: object) -> None:
+        """Do what `append` is to do where it is more than to append."""
+        if self._taken and not self._taken(record):
+            self.sender.sampled.add()
+        else:
+            self.queue.append(_copied(record) if self._settings.copy else record)
 
     def _overflow(self, record: object) -> None:
         match self._settings.overflow:
@@ -138,8 +155,7 @@ class Outbox:
             thread = threading.Thread(target=self._run, name="pumpkit-reporter", daemon=True)
             thread.start()
             self._thread = thread
-            if not self._settings.copy:
-                self.limit = self._settings.records_buffer_size
+            self.limit = self._settings.records_buffer_size
             if self.closed or self._stop_at is not None:  # meanwhile
                 self.limit = 0
         except RuntimeError:  # no more threads, or the interpreter is ending: a flush or the stop sends what waits
@@ -184,7 +200,7 @@ class Outbox:
         pending, drops = self.sender.in_memory, self.sender.drops()
         if not pending and not drops.get("unsent"):
             return None
-        trouble = self.sender.trouble or ("the buffer does not answer" if self.sender.asking else "")
+        trouble = self.sender.link.trouble or ("the buffer does not answer" if self.sender.link.asking else "")
         why = f" ({trouble})" if trouble else ""
         dropped = ", ".join(f"{cause} {total}" for cause, total in drops.items()) or "none"
         return f"{pending} records could not be sent before the end{why}; dropped: {dropped}"

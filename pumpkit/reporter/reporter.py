@@ -1,12 +1,14 @@
 """The reporter: what an application calls."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from pumpkit.reporter import process
+from pumpkit.reporter.common import Common
 from pumpkit.reporter.outbox import Outbox
+from pumpkit.reporter.sampling import Sample
 from pumpkit.reporter.settings import Confirm, Log, Overflow, Settings
 from pumpkit.values import MAX_RECORD
 
@@ -14,7 +16,7 @@ log = logging.getLogger("pumpkit.reporter")
 
 
 class FlushResult(NamedTuple):
-    """Records of this process since its reporter began: confirmed by the buffer, still in memory, dropped."""
+    """Records since the reporter began in this process: confirmed, still in memory or in the spill file, dropped."""
 
     sent: int
     pending: int
@@ -24,19 +26,39 @@ class FlushResult(NamedTuple):
 class ReporterStats(NamedTuple):
     """The state of a reporter in this process.
 
-    `producer` is what its records are numbered under (32 hex digits), None before the first frame. `sent`, `pending`
-    and `drops` (by cause: full, unpackable, too-large, unsent) count records since then. `frames` and `frame_bytes` are
-    packed and not confirmed; `trouble` is why the buffer does not take them. `resent` counts records that the buffer
-    had confirmed and then forgotten, each time they became `pending` again.
+    Counts are of records since the reporter began in this process. What was recorded is `confirmed` + `spilled` +
+    `pending` + `sampled` + the sum of `drops`.
+
+    producer: what its records are numbered under (32 hex digits), None before the first frame.
+    queued: those not in a frame yet.
+    pending: those in memory, `queued` included.
+    sent: those that the buffer was handed at least once.
+    confirmed: those that the buffer has.
+    spilled: those in the spill file that were not sent on yet.
+    sampled: those that `sample` left out.
+    drops: by cause: full, unpackable, too-large, unsent.
+    frames, frame_bytes: frames in memory that are not confirmed, and their bytes.
+    sent_bytes: bytes of the frames that the buffer has confirmed.
+    trouble: why the buffer does not take frames now, None while it does.
+    last_error: the last reason why it did not, None if it always did.
+    append_seconds: how long the last append took, None before the first.
+    resent: those that the buffer had confirmed and then forgotten, each time they became `pending` again.
     """
 
     producer: str | None
-    sent: int
+    queued: int
     pending: int
+    sent: int
+    confirmed: int
+    spilled: int
+    sampled: int
     drops: dict[str, int]
     frames: int
     frame_bytes: int
+    sent_bytes: int
     trouble: str | None
+    last_error: str | None
+    append_seconds: float | None
     resent: int
 
 
@@ -51,17 +73,25 @@ class Reporter:
     source: name of the service, up to 64 characters; pumps can select on it.
     enabled: False makes `record` do nothing.
     records_buffer_size: records that may wait in memory before they are packed.
-    buffer_bytes: bytes of packed frames that may wait for the buffer. While there are more, packing stops.
+    buffer_bytes: bytes that records may take once they are packed: in the frame being built, in those that wait for the
+        buffer, and in those kept for `resend_window`. While there are more, packing stops. One record may exceed it.
     flush_interval: seconds after which waiting records are sent, however few they are.
     pool_size: for those who know it from the original. One thread sends for a process; more is ignored with a warning,
         because they would share one interpreter lock and one order of records.
     overflow: what to do with a record when `records_buffer_size` wait: "drop-newest" drops it, "drop-oldest" drops the
         oldest that waits, "block" waits up to `block_timeout` seconds for room and then drops it. Drops are counted.
+        "spill" moves what waits into a local file while the buffer is away, and drops what finds no room all the same.
+        What the file holds is sent on once the buffer is back, by another process if need be.
     omit_detailed: True blanks the fields `policies` and `deciders` before they leave the process.
     max_record_bytes: bytes of one packed record; larger ones are dropped as `too-large`.
     exit_timeout: seconds that the end of the program, or `close`, may take to send what waits.
+    spill_folder: where "spill" keeps its file, which is named after the buffer; None for the XDG state directory.
+    spill_bytes: bytes that the file may take, for all reporters together that share it.
     copy: True copies each record (one level deep) when it is handed over, for callers who change it afterwards.
-    common: fields of every record, such as host and version; a record's own fields win.
+    sample: the share of records to take, such as 0.1, or a `Sample`, which can decide by a field. Others cost nothing.
+    fields: names of the fields that may leave the process; None for all.
+    common: fields of every record, such as host and version, sent once with each frame; a record's own fields win.
+        Or what returns them, such as `process_fields`: it is called once in each process, in the background.
     confirm: when a record counts as sent: once the buffer has it ("stored"), has it on its disk ("synced"), or on its
         replicas too ("replicated"). Until then it stays in memory and is sent again.
     resend_window: seconds for which records are kept after they were sent, where the buffer may forget what it has
@@ -84,11 +114,15 @@ class Reporter:
         pool_size: int = 1,
         overflow: Overflow = "drop-newest",
         block_timeout: float = 0.05,
+        spill_folder: str | None = None,
+        spill_bytes: int = 256 << 20,
         omit_detailed: bool = False,
         max_record_bytes: int = MAX_RECORD,
         exit_timeout: float = 2.0,
         copy: bool = False,
-        common: Mapping[str, Any] | None = None,
+        sample: float | Sample | None = None,
+        fields: Iterable[str] | None = None,
+        common: Common | None = None,
         confirm: Confirm = "stored",
         resend_window: float = 10.0,
         resend_bytes: int = 16 << 20,
@@ -119,7 +153,7 @@ class Reporter:
         self._outbox.take(record)
 
     def flush(self, timeout: float = 5.0) -> FlushResult:
-        """Wait until everything recorded before this call is confirmed or dropped, `timeout` seconds at most."""
+        """Wait until all that was recorded before is confirmed, spilled or dropped, `timeout` seconds at most."""
         self._outbox.flush(timeout)
         return self._result()
 
@@ -133,7 +167,7 @@ class Reporter:
         self._outbox.stop(timeout)
         self._outbox.join()
         result = self._result()
-        if first and result.pending:
+        if first and self._outbox.sender.in_memory:
             log.error("closed: %s", self._outbox.left())
         return result
 
@@ -142,12 +176,19 @@ class Reporter:
         sender = self._outbox.sender
         return ReporterStats(
             producer=sender.producer.hex() if sender.producer else None,
-            sent=sender.confirmed,
+            queued=sender.queued,
             pending=sender.in_memory,
+            sent=sender.sent,
+            confirmed=sender.confirmed,
+            spilled=sender.spilled,
+            sampled=sender.sampled.read(),
             drops=sender.drops(),
             frames=len(sender.pending),
             frame_bytes=sender.pending_bytes,
-            trouble=sender.trouble,
+            sent_bytes=sender.sent_bytes,
+            trouble=sender.link.trouble,
+            last_error=sender.link.last_error,
+            append_seconds=sender.link.append_seconds,
             resent=sender.resent,
         )
 
@@ -158,7 +199,7 @@ class Reporter:
 
     def _result(self) -> FlushResult:
         sender = self._outbox.sender
-        return FlushResult(sender.confirmed, sender.in_memory, sum(sender.drops().values()))
+        return FlushResult(sender.confirmed, sender.in_memory + sender.spilled, sum(sender.drops().values()))
 
     def __enter__(self) -> Self:
         return self
@@ -179,7 +220,7 @@ def _taker(outbox: Outbox) -> tuple[Callable[[object], None], Callable[[Outbox],
 
     The first may be kept by anybody, for as long as he likes.
     """
-    queue, append = outbox.queue, outbox.queue.append
+    queue, append = outbox.queue, outbox.append
 
     def take(record: object) -> None:
         if len(queue) < outbox.limit:
@@ -189,6 +230,6 @@ def _taker(outbox: Outbox) -> tuple[Callable[[object], None], Callable[[Outbox],
 
     def redirect(other: Outbox) -> None:
         nonlocal outbox, queue, append
-        outbox, queue, append = other, other.queue, other.queue.append
+        outbox, queue, append = other, other.queue, other.append
 
     return take, redirect

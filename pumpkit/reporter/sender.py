@@ -1,23 +1,25 @@
-"""From frames to the buffer: what sends, repeats, backs off and says so. Used by one thread at a time, starts none.
+"""From frames to the buffer: what packs when, sends, repeats and spills. Used by one thread at a time, starts none.
 
 One append is in flight, and the same bytes are repeated until it is answered: the buffer knows what it has, so a
 lost answer doubles nothing. Confirmed frames stay in a window for a while if the buffer may forget them; what it then
-misses is pending again.
+misses is pending again. What is in the spill file comes before what is pending, for the buffer takes frames in order.
 """
 
+import contextlib
 import logging
-import random
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pumpkit.errors import BufferConfigError, BufferFull, BufferUnavailable, Unconfirmed
 from pumpkit.frames import MAX_RECORDS
 from pumpkit.reporter import process
 from pumpkit.reporter.framer import SLICE, Frame, Framer, best_codec
+from pumpkit.reporter.link import Failed, Link
 from pumpkit.reporter.reentrant import Tally
 from pumpkit.reporter.settings import Log, Settings
+from pumpkit.reporter.spill import Spill, file_for
 from pumpkit.reporter.window import Window
 
 if TYPE_CHECKING:
@@ -30,20 +32,18 @@ APPEND_TIMEOUT = 1.0
 _APPEND_FRAMES = 16
 _APPEND_BYTES = 4 << 20
 
+#: Bytes of the bound that are left to the frame being built and to the one that is over it.
+_BEING_BUILT = 3 << 20
+
 #: Seconds between looks at the queue, while it is filling fast and while it is not.
 _BUSY = 0.005
 _IDLE = 0.05
 
-#: Seconds to the next attempt: the first, the longest, and while the buffer cannot work as configured.
-_FIRST_RETRY = 0.1
-_LONGEST_RETRY = 5.0
-_CONFIG_RETRY = 30.0
-
 #: Seconds without an answer after which the buffer is asked whether it still has what is in the window.
 _ASK = 1.0
 
-#: Failures in a row after which the connection is made anew.
-_RECONNECT_AFTER = 3
+#: Seconds that the buffer may be away before frames are spilled; sooner if memory is half full.
+_SPILL_AFTER = 1.0
 
 #: Seconds without a drop after which dropping is over.
 _CALM = 30.0
@@ -65,31 +65,30 @@ class Sender:
         #: Records dropped by the application side: the queue was full, or the reporter was stopped.
         self.full = Tally()
         self.unsent = Tally()
+        #: Records that the sample left out.
+        self.sampled = Tally()
         self.confirmed = 0
+        #: Bytes of confirmed frames, and how many records the buffer was handed at least once.
+        self.sent_bytes = 0
+        self.sent = 0
         #: Frames that were packed and not confirmed, oldest first.
         self.pending: deque[Frame] = deque()
         self.pending_bytes = 0
         #: Frames that were confirmed and may have to be sent again, and how many records were.
         self.window = Window(settings.resend_window, min(settings.resend_bytes, settings.buffer_bytes // 2))
         self.resent = 0
-        #: Why the buffer does not take frames now; None while it does.
-        self.trouble: str | None = None
-        #: Whether an append is in flight.
-        self.asking = False
+        self.link = Link(settings, open_log, clock)
         self._settings = settings
-        self._open_log = open_log
         self._clock = clock
-        self._log: Log | None = None
+        self._spill: Spill | None = None
         self._framer: Framer | None = None
+        self._frames_bound = settings.buffer_bytes - min(_BEING_BUILT, settings.buffer_bytes // 4)
         self._frame_size = max(1, min(MAX_RECORDS, settings.records_buffer_size // 2))
         self._since = self._added = 0.0  # nothing in the queue is older; when the last frame was made
         self._poll = _IDLE
-        self._failures = 0
-        self._kind = ""
-        self._down_since = 0.0
-        self._retry_at = clock()
         self._ask_at = 0.0
         self._accept_gap = False
+        self._lost = 0  # records that were in a spill file which somebody removed
         self._dropped = 0
         self._drops_until: float | None = None
 
@@ -106,22 +105,32 @@ class Sender:
         return self._framer.taken if self._framer else 0
 
     @property
+    def queued(self) -> int:
+        """How many records are not in a frame yet."""
+        return self._framer.waiting if self._framer else len(self._queue)
+
+    @property
+    def spilled(self) -> int:
+        """How many records are in the spill file, and not sent on as far as is known."""
+        return self._spill.mine if self._spill else 0
+
+    @property
     def settled(self) -> int:
-        """How many of the taken records are confirmed or rejected. They settle in order.
+        """How many of the taken records are confirmed, rejected, spilled or lost with the spill file, in order.
 
         It goes back when the buffer turns out to have forgotten some.
         """
-        return self.confirmed + (sum(self._framer.rejected.values()) if self._framer else 0)
+        return self.confirmed + self.spilled + self._lost + (sum(self._framer.rejected.values()) if self._framer else 0)
 
     @property
     def in_memory(self) -> int:
-        """How many records are neither confirmed nor dropped."""
+        """How many records are neither confirmed nor spilled nor dropped."""
         return len(self._queue) + self.taken - self.settled
 
     def drops(self) -> dict[str, int]:
         """Return how many records were dropped since the producer began, by cause."""
         rejected = self._framer.rejected if self._framer else {}
-        totals = {"full": self.full.read(), "unsent": self.unsent.read(), **rejected}
+        totals = {"full": self.full.read(), "unsent": self.unsent.read() + self._lost, **rejected}
         return {cause: total for cause, total in totals.items() if total}
 
     @property
@@ -139,16 +148,21 @@ class Sender:
         now = self._clock()
         before = self.taken
         self._pack(now, hurry)
-        if self.pending and now >= self._retry_at:
-            self._append(timeout)
-        elif self.window and not self.pending and not hurry and now >= max(self._ask_at, self._retry_at):
-            self._ask(timeout)
+        if now >= self.link.retry_at:
+            if self._sendable:
+                self._append(timeout)
+            elif self.window and not self.pending and not hurry and now >= self._ask_at:
+                self._ask(timeout)
+            self._send_on(timeout)
+        self._spill_over(hurry)
         self._watch_drops(now)
         return self._pause(self.taken - before)
 
     def retry_now(self) -> None:
         """Make the next turn try, however long the pause was to be."""
-        self._retry_at = self._clock()
+        self.link.retry_now()
+        if self._spill is not None:
+            self._spill.look_now()
 
     def finish(self, timeout: float) -> None:
         """Tell the buffer of drops it does not know of, with a frame without records; then disconnect.
@@ -159,17 +173,23 @@ class Sender:
         if not self.pending and self.drops() != (framer.told if framer else {}):
             deadline = self._clock() + timeout
             self._add(self._ready().drops_frame(self.drops()))
-            self._append(timeout)
-            while self.pending and self.trouble is None and (left := deadline - self._clock()) > 0:
+            if not self.spilled:
+                self._append(timeout)
+            while self._sendable and self.link.trouble is None and (left := deadline - self._clock()) > 0:
                 self._append(left)
+            self._spill_over(hurry=True)
         self.window.clear()
-        self._disconnect()
+        self.link.close()
+        if self._spill is not None:
+            self._spill.close()
 
     def _ready(self) -> Framer:
         if self._framer is None:
             with process.importing():
                 codec = best_codec()
             self._framer = Framer(self._queue, self._settings, codec)
+            if self._settings.overflow == "spill":
+                self._spill = self._make_spill()
             self._since = self._added = self._clock()
         return self._framer
 
@@ -194,30 +214,38 @@ class Sender:
 
     @property
     def _room(self) -> bool:
-        return self.pending_bytes + self.window.size < self._settings.buffer_bytes
+        return self.pending_bytes + self.window.size < self._frames_bound
 
     def _add(self, frame: Frame) -> None:
         self._added = self._clock()
         self.pending.append(frame)
         self.pending_bytes += len(frame.data)
 
+    @property
+    def _sendable(self) -> bool:
+        """Whether the oldest pending frame may be sent now: what is in the spill file comes before younger ones."""
+        return bool(self.pending) and not (
+            self._spill and self._spill.mine and self.pending[0].first >= self._spill.first
+        )
+
     def _append(self, timeout: float) -> None:
         """Send what is pending, some frames at a time."""
-        frames: list[Frame] = []
+        kept: list[Frame] = []
         size = 0
+        before = self._spill.first if self._spill and self._spill.mine else None
         for frame in self.pending:
             size += len(frame.data)
-            if frames and (len(frames) == _APPEND_FRAMES or size > _APPEND_BYTES):
+            if kept and (len(kept) == _APPEND_FRAMES or size > _APPEND_BYTES):
                 break
-            frames.append(frame)
-        if not self._send(frames, timeout):
+            if before is not None and frame.first >= before:
+                break
+            kept.append(frame)
+        if not self._send(kept, timeout):
             return
-        for frame in frames:
+        for frame in kept:
             self.pending.popleft()
             self.pending_bytes -= len(frame.data)
             self.confirmed += frame.total
-        if self._log is not None and self._log.may_forget:
-            self.window.keep(frames, self._clock())
 
     def _ask(self, timeout: float) -> None:
         """Ask the buffer whether it still has what is in the window, by a frame without records."""
@@ -226,35 +254,23 @@ class Sender:
         if drops == framer.told:  # else a frame that tells of them, and must not be lost, will soon ask as well
             self._send([framer.drops_frame(drops)], timeout)
 
-    def _send(self, frames: list[Frame], timeout: float) -> bool:
-        """Append frames; return whether the buffer has them now. Raises nothing."""
-        self.asking = True
+    def _send(self, kept: list[Frame], timeout: float) -> bool:
+        """Append frames of this reporter; return whether the buffer has them now. Raises nothing."""
+        self.sent = max(self.sent, kept[-1].first + kept[-1].total)
         try:
-            if self._log is None:
-                self._log = self._open_log()
-            gap = self._log.append(
-                [frame.data for frame in frames],
-                accept_gap=self._accept_gap,
-                timeout=timeout,
-                confirm=self._settings.confirm,
-            )
-        except Exception as error:  # whatever a driver raises, the frames are kept and repeated
-            self._failed(error)
+            gap = self.link.append([frame.data for frame in kept], timeout, self._accept_gap)
+        except Failed:
             return False
-        finally:
-            self.asking = False
         self._accept_gap = False
         if gap is not None:
-            self._fill(gap, frames[0])
+            self._fill(gap, kept[0])
             return False
         now = self._clock()
-        if self.trouble is not None:
-            log.warning("the buffer takes records again, after %.1f s", now - self._down_since)
-        self.trouble = None
-        self._failures = 0
-        self._retry_at = now
+        self.sent_bytes += sum(len(frame.data) for frame in kept)
         self._ask_at = now + _ASK
         self.window.expire(now)
+        if self.link.may_forget:
+            self.window.keep(kept, now)
         return True
 
     def _fill(self, gap: "Gap", sent: Frame) -> None:
@@ -273,45 +289,71 @@ class Sender:
         if self._accept_gap:
             log.error("the buffer has lost %d records that it had confirmed; was it recreated?", missing)
 
-    def _failed(self, error: Exception) -> None:
-        now = self._clock()
-        kind = _trouble(error)
-        if self.trouble is None:
-            self._down_since = now
-        if self.trouble is None or kind != self._kind:
-            log.error("%s: %s (records are kept in memory, up to the bounds)", kind, error)
-        self._kind = kind
-        self.trouble = f"{kind}: {error}"
-        self._failures += 1
-        pause = min(_LONGEST_RETRY, _FIRST_RETRY * 2 ** min(self._failures - 1, 10))
-        if isinstance(error, BufferConfigError):
-            pause = _CONFIG_RETRY
-        self._retry_at = now + pause * random.uniform(0.5, 1.0)
-        if self._failures % _RECONNECT_AFTER == 0:
-            self._disconnect()
+    # The spill file -----------------------------------------------------------------------------------------
 
-    def _disconnect(self) -> None:
-        """Close the connection; the next append opens another. A Buffer that was given stays its giver's."""
-        connection, self._log = self._log, None
-        if connection is None or connection is self._settings.buffer:
+    def _make_spill(self) -> Spill:
+        settings = self._settings
+        with process.importing():
+            file = file_for(settings.buffer if isinstance(settings.buffer, str) else None, settings.spill_folder)
+        return Spill(file, settings.spill_bytes, self._clock)
+
+    def _spill_over(self, hurry: bool) -> None:
+        """Move frames into the spill file if the buffer has been away for some time, or there is none to wait."""
+        spill = self._spill
+        if spill is None or not self.pending:
             return
-        try:
-            connection.close()
-        except Exception as error:
-            log.error("closing the buffer: %s: %s", type(error).__name__, error)
+        away = self.link.trouble is not None
+        pressed = hurry or self.pending_bytes > self._frames_bound // 2
+        long_away = away and self._clock() - self.link.down_since >= _SPILL_AFTER
+        if not (long_away or (pressed and (away or spill.mine))):
+            return
+        while True:
+            frames = list(self.pending)
+            start = sum(frame.first < spill.next_seq for frame in frames)  # older ones would be taken for known ones
+            some = frames[start : start + _APPEND_FRAMES]
+            if not some or not spill.put(some):
+                return
+            self.pending = deque(frames[:start] + frames[start + len(some) :])
+            self.pending_bytes -= sum(len(frame.data) for frame in some)
+            if not hurry:
+                return
+
+    def _send_on(self, timeout: float) -> None:
+        """Send on some of what is in the spill file, whosever it is, if the buffer takes it."""
+        spill = self._spill
+        if spill is None or (self.link.trouble is not None and not spill.mine):
+            return
+        before = spill.mine
+        with contextlib.suppress(Failed):
+            spill.send_on(partial(self._append_spilled, timeout), self._ready().producer)
+        self.confirmed += before - spill.mine - spill.lost + self._lost
+        self._lost = spill.lost
+        if before and not spill.mine:  # it does not send on drops: tell of them, and see whether the buffer is back
+            self._add(self._ready().drops_frame(self.drops()))
+
+    def _append_spilled(self, timeout: float, frames: list[Frame], mine: bool) -> bool:
+        if mine:
+            return self._send(frames, timeout)
+        blobs = [frame.data for frame in frames]
+        gap = self.link.append(blobs, timeout)
+        if gap is not None:
+            log.error("the buffer lacks %d records of another process", frames[0].first - gap.next_seq)
+            gap = self.link.append(blobs, timeout, accept_gap=True)
+        self.sent_bytes += sum(map(len, blobs))
+        return gap is None
 
     # Pace ---------------------------------------------------------------------------------------------------
 
     def _pause(self, packed: int) -> float:
         now = self._clock()
         waiting = self._ready().waiting
-        if (self.pending and now >= self._retry_at) or (waiting >= self._frame_size and self._room):
+        if (self._sendable and now >= self.link.retry_at) or (waiting >= self._frame_size and self._room):
             return 0.0
         idle = max(_BUSY, min(_IDLE, self._settings.flush_interval))
         self._poll = _BUSY if packed >= SLICE else min(2 * self._poll, idle)
         pause = self._poll
-        if self.pending:
-            pause = min(pause, self._retry_at - now)
+        if self._sendable:
+            pause = min(pause, self.link.retry_at - now)
         elif waiting:
             pause = min(pause, self._since + self._settings.flush_interval - now)
         return max(pause, 0.0)
@@ -328,17 +370,3 @@ class Sender:
             log.warning("records are not dropped any more; %d were so far", dropped)
             self._drops_until = None
         self._dropped = dropped
-
-
-def _trouble(error: Exception) -> str:
-    """Return which trouble it is; a new line is logged only when this changes."""
-    match error:
-        case BufferConfigError():
-            return "the buffer cannot work as configured"
-        case BufferFull():
-            return "the buffer is full"
-        case Unconfirmed():
-            return "the buffer does not confirm"
-        case BufferUnavailable():
-            return "the buffer is away"
-    return f"the buffer raised {type(error).__name__}"

@@ -2,26 +2,24 @@
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypedDict, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol, TypedDict, get_args
 
-import msgpack
-
-from pumpkit.errors import Unpackable
-from pumpkit.frames import MAX_COMMON, MAX_SOURCE
-from pumpkit.values import MAX_RECORD, SCALARS, RecordPacker, as_map
+from pumpkit.frames import MAX_SOURCE
+from pumpkit.reporter import common as common_fields
+from pumpkit.reporter import sampling
+from pumpkit.reporter.common import Common
+from pumpkit.reporter.sampling import Sample
+from pumpkit.values import MAX_RECORD
 
 if TYPE_CHECKING:
     from pumpkit.buffers.base import Gap
 
-Overflow = Literal["drop-newest", "drop-oldest", "block"]
+Overflow = Literal["drop-newest", "drop-oldest", "block", "spill"]
 
 #: The same as in `pumpkit.buffers.base`, which an application does not load before it sends something.
 Confirm = Literal["stored", "synced", "replicated"]
-
-#: Bytes that the fields common to every record may take in the header of a frame; the rest of it is left to drops.
-MAX_COMMON_BYTES = 60 << 10
 
 
 class Log(Protocol):
@@ -50,11 +48,15 @@ class Options(TypedDict, total=False):
     pool_size: int
     overflow: Overflow
     block_timeout: float
+    spill_folder: str | None
+    spill_bytes: int
     omit_detailed: bool
     max_record_bytes: int
     exit_timeout: float
     copy: bool
-    common: Mapping[str, Any] | None
+    sample: float | Sample | None
+    fields: Iterable[str] | None
+    common: Common | None
     confirm: Confirm
     resend_window: float
     resend_bytes: int
@@ -72,11 +74,15 @@ class Settings(NamedTuple):
     pool_size: int = 1
     overflow: Overflow = "drop-newest"
     block_timeout: float = 0.05
+    spill_folder: str | None = None
+    spill_bytes: int = 256 << 20
     omit_detailed: bool = False
     max_record_bytes: int = MAX_RECORD
     exit_timeout: float = 2.0
     copy: bool = False
-    common: Mapping[str, Any] | None = None
+    sample: float | Sample | None = None
+    fields: Iterable[str] | None = None
+    common: Common | None = None
     confirm: Confirm = "stored"
     resend_window: float = 10.0
     resend_bytes: int = 16 << 20
@@ -85,7 +91,7 @@ class Settings(NamedTuple):
         """Return the settings as they will be used. Raises ValueError naming the argument and what it may be."""
         for name in ("enabled", "omit_detailed", "copy"):
             _check(name, getattr(self, name), isinstance(getattr(self, name), bool), "True or False")
-        for name in ("records_buffer_size", "buffer_bytes", "pool_size", "max_record_bytes"):
+        for name in ("records_buffer_size", "buffer_bytes", "pool_size", "max_record_bytes", "spill_bytes"):
             _check(name, getattr(self, name), _is_int(getattr(self, name), 1), "a whole number, 1 or more")
         _check("resend_bytes", self.resend_bytes, _is_int(self.resend_bytes, 0), "a whole number, 0 or more")
         for name in ("flush_interval", "block_timeout", "exit_timeout", "resend_window"):
@@ -96,18 +102,31 @@ class Settings(NamedTuple):
         _check("source", self.source, good, f"a name of up to {MAX_SOURCE} printable characters")
         _check("overflow", self.overflow, self.overflow in get_args(Overflow), f"one of {get_args(Overflow)}")
         _check("confirm", self.confirm, self.confirm in get_args(Confirm), f"one of {get_args(Confirm)}")
+        good = self.common is None or isinstance(self.common, Mapping) or callable(self.common)
+        _check("common", self.common, good, "a mapping with str keys, or a callable that returns one")
         _check("max_record_bytes", self.max_record_bytes, self.max_record_bytes <= MAX_RECORD, f"at most {MAX_RECORD}")
+        folder = self.spill_folder
+        _check("spill_folder", folder, folder is None or (isinstance(folder, str) and folder), "a path, or None")
+        if self.overflow == "spill" and not (self.buffer is None or isinstance(self.buffer, str)):
+            raise ValueError(
+                "overflow='spill': the buffer must be a URL, not an open Buffer: the spill file is named after it"
+            )
         if self.pool_size > 1:
             warnings.warn(
                 f"pool_size={self.pool_size}: one thread sends for this process; more would share the same interpreter"
                 " lock and one order of records, so they would not be faster. Leave pool_size out.",
                 stacklevel=3,
             )
-        buffer = _absolute(self.buffer) if isinstance(self.buffer, str) else self.buffer
-        return self._replace(buffer=buffer, common=_common(self.common))
+        return self._replace(
+            buffer=_absolute(self.buffer) if isinstance(self.buffer, str) else self.buffer,
+            spill_folder=None if folder is None else str(Path(folder).absolute()),
+            sample=None if self.sample is None else sampling.checked(self.sample),
+            fields=None if self.fields is None else _names(self.fields),
+            common=common_fields.checked(self.common) if isinstance(self.common, Mapping) else self.common,
+        )
 
 
-def _check(name: str, value: object, good: bool, wanted: str) -> None:
+def _check(name: str, value: object, good: object, wanted: str) -> None:
     if not good:
         raise ValueError(f"{name}={value!r:.200}: it must be {wanted}")
 
@@ -133,19 +152,9 @@ def _absolute(url: str) -> str:
     return f"sqlite:///{Path.cwd() / path}"
 
 
-def _common(common: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return the common fields as they are read back from the wire."""
-    if common is None:
-        return None
-    try:
-        fields = as_map(common)
-    except Unpackable as error:
-        raise ValueError(f"common={common!r:.200}: {error}") from error
-    _check("common", common, all(isinstance(name, str) for name in fields), "a mapping with str keys")
-    packed = RecordPacker(MAX_COMMON_BYTES).pack([fields])
-    if packed.rejected:
-        raise ValueError(f"common={common!r:.200}: {packed.rejected[0]}")
-    decoded: dict[str, Any] = msgpack.unpackb(packed.runs[0][0], timestamp=3, unicode_errors="surrogatepass")
-    good = len(decoded) <= MAX_COMMON and all(type(value) in SCALARS for value in decoded.values())
-    _check("common", common, good, f"a mapping of up to {MAX_COMMON} fields to values that are no lists and no maps")
-    return decoded
+def _names(fields: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of fields that may leave the process."""
+    good = not isinstance(fields, str) and isinstance(fields, Iterable)
+    names = tuple(fields) if good else ()
+    _check("fields", fields, names and all(isinstance(name, str) for name in names), "names of fields, or None for all")
+    return names

@@ -86,7 +86,7 @@ def test_a_refused_configure_changes_nothing(program: Any) -> None:
 @pytest.mark.parametrize("url", ["nosuch://host/0", "sqlite:///", "sqlite:///~/buffer.db"])
 def test_a_buffer_that_cannot_work_is_told_once_and_costs_nothing_else(program: Any, url: str) -> None:
     """The program runs on and ends normally; one log line, and one on stderr, name the URL's trouble."""
-    program.url = url
+    program.environment["PUMPKIT_BUFFER"] = url
     _, err = program.run(
         """
         import time, pumpkit

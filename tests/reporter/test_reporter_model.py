@@ -73,7 +73,7 @@ class SenderMachine(RuleBasedStateMachine):
         """Let the thread have its turn."""
         return self.sender.turn(hurry)
 
-    @precondition(lambda self: self.sender.trouble)
+    @precondition(lambda self: self.sender.link.trouble)
     @rule()
     def retry(self) -> None:
         """A flush asks for an attempt at once."""
