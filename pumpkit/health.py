@@ -3,7 +3,7 @@
     /livez         200 while the supervising loop turns
     /healthz       200, or 503 with the required pumps that do not work (the path is `health-check-path`; also /readyz)
     /status.json   all that `pumpkit status` shows
-    /metrics       the same for Prometheus; labels only from the configuration
+    /metrics       the same for Prometheus; labels only from the configuration, and hosts and sources of producers
 
 No record and no setting is ever shown.
 """
@@ -11,6 +11,7 @@ No record and no setting is ever shown.
 import json
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -155,9 +156,14 @@ class _Collector(Collector):
             yield GaugeMetricFamily("pumpkit_buffer_max_bytes", "Its size cap.", status.buffer.max_bytes)
             yield CounterMetricFamily("pumpkit_stored_records", "Records ever stored.", status.buffer.stored)
             yield CounterMetricFamily("pumpkit_lost_records", "Records known to be lost.", status.buffer.lost)
-            dropped = CounterMetricFamily("pumpkit_dropped", "Records that reporters dropped.", labels=["cause"])
-            for cause, count in status.buffer.drops.items():
-                dropped.add_metric([cause], count)
+            dropped = CounterMetricFamily(
+                "pumpkit_dropped", "Records that reporters dropped.", labels=["host", "source", "cause"]
+            )
+            sums: Counter[tuple[str, str, str]] = Counter()  # a host may be called "other"
+            for pair in status.buffer.drops_by_host:
+                sums.update({(pair.host, pair.source, cause): count for cause, count in pair.drops.items()})
+            for labels, count in sums.items():
+                dropped.add_metric(labels, count)
             yield dropped
 
 

@@ -166,5 +166,6 @@ def _pump_json(pump: PumpStatus) -> dict[str, Any]:
 def _buffer_json(stats: BufferStats) -> dict[str, Any]:
     document = stats._asdict()
     document["producers"] = [producer._asdict() for producer in stats.producers]
+    document["drops_by_host"] = [pair._asdict() for pair in stats.drops_by_host]
     del document["cursors"]
     return document

@@ -133,8 +133,25 @@ class ProducerStats(NamedTuple):
     drops: dict[str, int]
 
 
+class HostDrops(NamedTuple):
+    """What reporters of one source dropped on one host, by cause: it was new in frames that the host appended.
+
+    A buffer keeps a bounded number of such pairs apart: those that dropped last. `last_ms` is when (Unix milliseconds),
+    None of the sums of the host "other", of pairs that had to make room, and of the host "unknown", of what was counted
+    before the buffer knew of hosts; their source is "".
+    """
+
+    host: str
+    source: str
+    last_ms: int | None
+    drops: dict[str, int]
+
+
 class BufferStats(NamedTuple):
     """The whole log. `stored` counts records ever; `drops` sums all producers, by cause; `lost` are gaps accepted.
+
+    `drops_by_host` is the same sum taken apart, the pair that dropped last first. Totals of a cause never shrink; those
+    of a pair only by moving to "other", whole.
 
     `is_young` is whether it was made within the last minute, where whatever removed the one before may have taken the
     cursors with it. Nothing should be trimmed until every runner has had the time to register its pumps again.
@@ -151,6 +168,7 @@ class BufferStats(NamedTuple):
     producers: list[ProducerStats]
     cursors: dict[str, CursorStats]
     is_young: bool = False
+    drops_by_host: Sequence[HostDrops] = ()
 
 
 class Fact(NamedTuple):

@@ -55,6 +55,7 @@ def stats(target: Target, producers: int, as_json: bool) -> None:
     if as_json:
         document: dict[str, Any] = found._asdict()
         document["producers"] = [producer._asdict() for producer in found.producers]
+        document["drops_by_host"] = [pair._asdict() for pair in found.drops_by_host]
         document["cursors"] = {name: cursor._asdict() for name, cursor in found.cursors.items()}
         print_json(document)
         return

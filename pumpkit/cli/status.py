@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pumpkit.buffers.drops import add
 from pumpkit.cli.failures import UNAVAILABLE
 from pumpkit.cli.observe import Observation, observe
 from pumpkit.cli.output import Cell, Column, Row, console, on_terminal, plain_table, pretty_table, print_json
@@ -35,6 +36,17 @@ INPUT_COLUMNS = [
     Column("moved", right=True),
     Column("bad", right=True),
 ]
+
+DROP_COLUMNS = [
+    Column("host"),
+    Column("source"),
+    Column("dropped", right=True),
+    Column("by cause"),
+    Column("last", whole=True, roomy=True),
+]
+
+#: Rows of drops that are shown; the others are summed in one more.
+DROP_ROWS = 10
 
 STYLES = {
     "running": "green",
@@ -69,6 +81,8 @@ Columns:
   moved      records that an input has moved from its lists into the buffer since the start of the runner
   bad        of these, items that are no records: dead letters of every pump
   skipped    passed over because the buffer had no room left (required: false)
+  dropped    records that reporters of a source dropped on a host, the last to drop first; host `other`: those
+             that dropped longest ago, `unknown`: counted by an older version of pumpkit
 
 \b
 Examples:
@@ -203,18 +217,19 @@ def buffer_lines(stats: dict[str, Any]) -> list[str]:
     words = [room, plural(len(producers), "producer"), f"{number(stats['stored'])} stored"]
     if stats["lost"]:
         words.append(f"{number(stats['lost'])} lost")
-    drops = {cause: count for cause, count in stats["drops"].items() if count}
-    if drops:
-        by_cause = ", ".join(f"{number(count)} {cause}" for cause, count in drops.items())
-        words.append(f"{number(sum(drops.values()))} dropped by reporters ({by_cause})")
+    if by_cause := _by_cause(stats["drops"]):
+        words.append(f"{number(sum(stats['drops'].values()))} dropped by reporters ({by_cause})")
     return [location, ", ".join(words)]
 
 
 def _tables(observation: Observation) -> list[tuple[list[Column], list[Row]]]:
-    """Return columns and rows of the table of inputs, if there are any, and of the table of pumps."""
+    """Return columns and rows of the tables: of inputs and of drops if there are any, and of pumps."""
     inputs = [_input_row(name, one) for name, one in observation.document["inputs"].items()]
     pumps = [_row(name, pump, observation.live) for name, pump in observation.document["pumps"].items()]
-    return ([(INPUT_COLUMNS, inputs)] if inputs else []) + [(COLUMNS, pumps)]
+    buffer = observation.document.get("buffer") or {}
+    dropped = drop_rows(buffer.get("drops_by_host", []))  # a runner of an older version tells of none
+    tables = [(INPUT_COLUMNS, inputs), (COLUMNS, pumps), (DROP_COLUMNS, dropped)]
+    return [(columns, rows) for columns, rows in tables if rows or columns is COLUMNS]
 
 
 def _input_row(name: str, one: dict[str, Any]) -> Row:
@@ -228,6 +243,30 @@ def _row(name: str, pump: dict[str, Any], live: bool) -> Row:
     counts = [number(pump[key]) if key in pump else "-" for key in ("delivered", "filtered", "dead", "skipped")]
     lag = number(pump["lag"]) if "lag" in pump else "-"
     return [name, Cell(state, STYLES.get(state, "")), lag, _rate(pump["rate"]) if live else "-", *counts]
+
+
+def drop_rows(pairs: list[dict[str, Any]]) -> list[Row]:
+    """Return a row for each of the first `HostDrops` as JSON, and one for all others together."""
+    shown, others = pairs[:DROP_ROWS], pairs[DROP_ROWS:]
+    if others:
+        sums: dict[str, int] = {}
+        for pair in others:
+            sums = add(sums, pair["drops"])
+        shown = [*shown, {"host": f"{len(others)} more", "source": "", "last_ms": None, "drops": sums}]
+    return [
+        [
+            pair["host"],
+            pair["source"] or "-",
+            number(sum(pair["drops"].values())),
+            _by_cause(pair["drops"]),
+            "-" if pair["last_ms"] is None else ago(pair["last_ms"] / 1000),
+        ]
+        for pair in shown
+    ]
+
+
+def _by_cause(drops: dict[str, int]) -> str:
+    return ", ".join(f"{number(count)} {cause}" for cause, count in drops.items() if count)
 
 
 def _rate(rate: float) -> str:

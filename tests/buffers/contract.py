@@ -35,6 +35,24 @@ class Home(Protocol):
         """Remove the whole log behind everybody's back; what belongs to single pumps stays."""
 
 
+def open_as(home: Home, host: str, monkeypatch: pytest.MonkeyPatch) -> Buffer:
+    """Return the buffer as an application on a host of this name has it."""
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "gethostname", lambda: host)
+        return open_buffer(home.url)
+
+
+def in_total(buffer: Buffer) -> dict[str, int]:
+    """Return the sum of drops over hosts; it is the one that is told."""
+    stats = buffer.stats()
+    sums: dict[str, int] = {}
+    for pair in stats.drops_by_host:
+        for cause, count in pair.drops.items():
+            sums[cause] = sums.get(cause, 0) + count
+    assert sums == stats.drops
+    return sums
+
+
 class BufferContract:
     """Every sentence of `pumpkit.buffers.base`, as tests."""
 
@@ -107,6 +125,7 @@ class BufferContract:
         assert stats.max_bytes == 1 << 30
         assert (stats.frames, stats.stored, stats.lost, stats.drops) == (0, 0, 0, {})
         assert (stats.producers, stats.cursors) == ([], {})
+        assert not stats.drops_by_host
         assert 0 <= stats.size_bytes < 1 << 20
 
     # Appending ----------------------------------------------------------------------------------------------
@@ -236,6 +255,52 @@ while True:
         buffer.append([two.frame(drops={"full": 2, "too-large": 1})])
         assert buffer.stats().drops == {"full": 7, "too-large": 1}
 
+    def test_drops_by_host_and_source(self, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Drops are counted for the host that appends them and the reporter's source, the last to drop first."""
+        one, two = Producer("one"), Producer("two")
+        frame = one.frame(drops={"full": 1})
+        here = open_as(home, "here", monkeypatch)
+        here.append([frame, one.frame(drops={"full": 3, "a cause of \n its own": 1})])
+        here.append([frame])
+        here.append([two.frame()])
+        there = open_as(home, "thère ☃", monkeypatch)
+        there.append([two.frame(drops={"unsent": 4})])
+        there.append([one.frame(drops={"full": 5})])  # as what another process sends on that it has found
+        found = [(pair.host, pair.source, pair.drops) for pair in there.stats().drops_by_host]
+        assert found == [
+            ("thère ☃", "one", {"full": 2}),
+            ("thère ☃", "two", {"unsent": 4}),
+            ("here", "one", {"full": 3, "a cause of \n its own": 1}),
+        ]
+        times = [pair.last_ms or 0 for pair in there.stats().drops_by_host]
+        assert 0 < times[2] <= times[1] <= times[0]
+        assert in_total(there) == {"full": 5, "unsent": 4, "a cause of \n its own": 1}
+        here.close()
+        there.close()
+
+    def test_drops_of_many_hosts_are_bounded(self, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Those that dropped last are counted apart, the others in one sum; nothing that was counted is lost."""
+        monkeypatch.setattr("pumpkit.buffers.drops.PAIRS", 3)
+        monkeypatch.setattr("pumpkit.buffers.redis.log.PAIRS", 3)
+        names = ["other", *(f"container-{number}" for number in range(5))]
+        seen: dict[str, int] = {}
+        for number, name in enumerate([*names, "container-3", "other"]):
+            buffer = open_as(home, name, monkeypatch)
+            buffer.append([Producer("").frame_at(0, 0, {"full": 10 + number, "unsent": 1})])
+            total = in_total(buffer)
+            assert all(total[cause] >= count for cause, count in seen.items())
+            seen = total
+            buffer.close()
+        buffer = open_buffer(home.url)
+        assert [(pair.host, pair.drops) for pair in buffer.stats().drops_by_host] == [
+            ("other", {"full": 17, "unsent": 1}),
+            ("container-3", {"full": 14 + 16, "unsent": 2}),
+            ("container-4", {"full": 15, "unsent": 1}),
+            ("other", {"full": 10 + 11 + 12 + 13, "unsent": 4}),
+        ]
+        assert buffer.stats().drops_by_host[-1].last_ms is None
+        buffer.close()
+
     @pytest.mark.parametrize("bad", [b"", b"\x00", b"not a frame", msgpack.packb([1, 2, 3])])
     def test_bad_frames_are_refused_whole(self, buffer: Buffer, producer: Producer, bad: bytes) -> None:
         """Bytes that are not a frame are refused before any of the others is stored."""
@@ -267,6 +332,7 @@ while True:
         assert stats.stored == 6
         assert stats.lost >= most - 3
         assert stats.drops == {"full": 2 * most}
+        assert in_total(buffer) == stats.drops
 
     def test_source_in_any_script(self, buffer: Buffer) -> None:
         """A source is shown as it was sent."""

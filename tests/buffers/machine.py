@@ -5,6 +5,7 @@ with the model's, and no frame may be gone that a registered pump has not passed
 """
 
 import gc
+import socket
 
 import attrs
 import pytest
@@ -454,6 +455,9 @@ class BufferMachine(RuleBasedStateMachine):
             for cause, total in sender.drops.items():
                 drops[cause] = drops.get(cause, 0) + total
         assert stats.drops == drops
+        by_host = {cause: sum(pair.drops.get(cause, 0) for pair in stats.drops_by_host) for cause in drops}
+        assert by_host == drops
+        assert all(pair.host == socket.gethostname() for pair in stats.drops_by_host)
         assert stats.cursors.keys() == self.pumps.keys()
         for name, pump in self.pumps.items():
             is_current = pump.buffer_id == self.buffer_id

@@ -9,7 +9,7 @@ import urllib.request
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pumpkit.buffers.base import BufferStats, CursorStats
+from pumpkit.buffers.base import BufferStats, CursorStats, HostDrops
 from pumpkit.health import HealthServer
 from pumpkit.status import InputStatus, PumpStatus, Status
 
@@ -92,11 +92,14 @@ def test_status_json_shows_the_whole_table(endpoint):
     """Every pump with its ledger, and the buffer."""
     endpoint.table.buffer = BufferStats(
         "id", "/var/lib/pumpkit/buffer.db", 4096, 1 << 30, 2, 1000, 0, {"full": 3}, [], {}
-    )
+    )._replace(drops_by_host=[HostDrops("shop-1", "authz", 1, {"full": 3})])
     endpoint.table.pumps["audit"].cursor = CursorStats("audit", 4, 0, 983, 0, 0, 0, 0, 17, None, "run", 0, 0)
     document = json.loads(endpoint.get("/status.json")[1])
     assert document["pumps"]["audit"]["lag"] == 17
     assert document["buffer"]["drops"] == {"full": 3}
+    assert document["buffer"]["drops_by_host"] == [
+        {"host": "shop-1", "source": "authz", "last_ms": 1, "drops": {"full": 3}}
+    ]
     assert not {"moved", "patience"} & set(document["pumps"]["audit"])
 
 
@@ -107,7 +110,10 @@ def test_metrics_are_what_prometheus_reads(endpoint):
     pump.enter("running")
     pump.cursor = CursorStats("audit", 4, 0, 900, 50, 3, 30, 7, 17, oldest, "run", 3, 600)
     pump.writes, pump.write_seconds, pump.restarts = 9, 1.5, 2
+    drops = [HostDrops("shop-1", "authz", 1, {"full": 2}), HostDrops("other", "", None, {"full": 1, "unsent": 1})]
+    drops.append(HostDrops("other", "", 1, {"unsent": 1}))
     endpoint.table.buffer = BufferStats("id", "x", 4096, 1 << 30, 2, 1000, 5, {"full": 3, "unsent": 1}, [], {})
+    endpoint.table.buffer = endpoint.table.buffer._replace(drops_by_host=drops)
     metrics = endpoint.metrics()
     assert {outcome: metrics["pumpkit_records_total", "audit", outcome] for outcome in ("delivered", "filtered")} == {
         "delivered": 900,
@@ -127,7 +133,11 @@ def test_metrics_are_what_prometheus_reads(endpoint):
     )
     assert metrics["pumpkit_restarts_total", "audit"] == 2
     assert metrics["pumpkit_buffer_bytes",] == 4096
-    assert (metrics["pumpkit_dropped_total", "full"], metrics["pumpkit_dropped_total", "unsent"]) == (3, 1)
+    assert {key[1:]: value for key, value in metrics.items() if key[0] == "pumpkit_dropped_total"} == {
+        ("authz", "full", "shop-1"): 2,
+        ("", "full", "other"): 1,
+        ("", "other", "unsent"): 2,
+    }
 
 
 def test_several_workers_of_a_pump_count_once(endpoint):

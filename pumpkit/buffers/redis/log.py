@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pumpkit import frames as wire
-from pumpkit.buffers.base import Confirm, Gap, Position, ProducerStats
+from pumpkit.buffers.base import Confirm, Gap, HostDrops, Position, ProducerStats
+from pumpkit.buffers.drops import OTHER, PAIRS, add, later, subtract
 from pumpkit.buffers.redis.confirm import Confirmation
 from pumpkit.buffers.redis.keys import Keys
 from pumpkit.buffers.redis.leases import Lease
@@ -181,7 +182,7 @@ class Log:
             if header.first > next_seq and not accept_gap:
                 gap = Gap(next_seq)
                 break
-            drops = _later(drops, header.drops)
+            drops = later(drops, header.drops)
             passed += 1
             if header.first < next_seq:
                 if header.next_seq > next_seq:
@@ -196,7 +197,8 @@ class Log:
             if header.total:
                 store += [frame, header.total, header.created_ms]
         new = Row(next_seq, drops, pairs[0][0].source, self._host, os.getpid(), time.time_ns() // 1_000_000)
-        return Plan(new.packed(), store, lost, gap, refused, passed)
+        more = subtract(drops, row.drops)
+        return Plan(new.packed(), store, lost, gap, refused, passed, json.dumps([new.host, new.source]), more)
 
     def _send(
         self, producer: bytes, row: str, plan: "Plan", confirm: Confirm, move: Move | None, timeout: float
@@ -206,7 +208,10 @@ class Log:
         if move is not None:
             keys += [move.key, self.keys.locks]
             taken = (move.items, move.first_item, move.last_item, move.lease.name, move.lease.token)
-        arguments: list[Argument] = [producer, row, plan.row, min(plan.lost, _LARGEST), *taken, *plan.store]
+        drops: list[Argument] = [plan.pair, PAIRS, len(plan.drops)]
+        for cause, more in plan.drops.items():
+            drops += [json.dumps(cause), min(more, _LARGEST)]
+        arguments: list[Argument] = [producer, row, plan.row, min(plan.lost, _LARGEST), *taken, *drops, *plan.store]
         answer: list[Any] = self._confirmation.call("append", keys, arguments, confirm, timeout)
         if answer[0] == b"ok":
             self._rows[producer] = answer[1].decode()
@@ -279,6 +284,8 @@ class Plan(NamedTuple):
     gap: Gap | None
     refused: str
     passed: int  # frames before the gap
+    pair: str  # host and source, as JSON
+    drops: dict[str, int]  # that nobody has counted yet
 
 
 def named(reply: Any) -> dict[bytes, bytes]:
@@ -297,11 +304,21 @@ def producers(rows: Mapping[bytes, bytes]) -> list[ProducerStats]:
     return found
 
 
-def add(drops: dict[str, int], more: dict[str, int]) -> dict[str, int]:
-    """Return sums by cause."""
-    return drops | {cause: drops.get(cause, 0) + total for cause, total in more.items()}
-
-
-def _later(drops: dict[str, int], totals: dict[str, int]) -> dict[str, int]:
-    """Return the later totals by cause: a repeated frame carries older ones."""
-    return drops | {cause: max(total, drops.get(cause, 0)) for cause, total in totals.items()}
+def by_host(meta: Mapping[bytes, bytes]) -> list[HostDrops]:
+    """Return what was counted by host and source; `lua/append.lua` says under which names."""
+    pairs: dict[str, HostDrops] = {}
+    others: dict[str, int] = {}
+    counts = {name.decode(): int(value) for name, value in meta.items() if name.startswith(b"dropped")}
+    for name, at in counts.items():
+        if name.startswith("dropped_at:"):
+            pair = name.removeprefix("dropped_at:")
+            host, source = json.loads(pair)
+            pairs[pair] = HostDrops(host, source, at // 1_000, {})
+    for name, total in counts.items():
+        kind, _, rest = name.partition(":")
+        pair, _, cause = rest.rpartition("\n")
+        if kind == "dropped":
+            pairs[pair].drops[json.loads(cause)] = total
+        elif kind == "dropped_other":
+            others[json.loads(cause)] = total
+    return [*([HostDrops(OTHER, "", None, others)] if others else []), *pairs.values()]

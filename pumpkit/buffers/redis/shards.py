@@ -20,8 +20,9 @@ from pumpkit.buffers.base import (
     Wanted,
     together,
 )
+from pumpkit.buffers.drops import add
+from pumpkit.buffers.drops import together as drops_together
 from pumpkit.buffers.redis.buffer import RedisBuffer, SlotLock
-from pumpkit.buffers.redis.log import add
 from pumpkit.errors import BufferConfigError
 from pumpkit.frames import read_header
 
@@ -134,6 +135,7 @@ class ShardedBuffer:
             producers=sorted((one for stats in each for one in stats.producers), key=lambda one: one.producer),
             cursors={name: together(of_shards) for name, of_shards in cursors.items()},
             is_young=any(stats.is_young for stats in each),
+            drops_by_host=drops_together(row for stats in each for row in stats.drops_by_host),
         )
 
     def runner_lock(self, holder: Mapping[str, str], slot: str = "") -> SlotLock:

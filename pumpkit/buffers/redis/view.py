@@ -4,12 +4,16 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from pumpkit.buffers.base import BufferStats, CursorStats, Position, Wanted
+from pumpkit.buffers.base import BufferStats, CursorStats, HostDrops, Position, Wanted
+from pumpkit.buffers.drops import add, complete
 from pumpkit.buffers.redis.link import Argument
-from pumpkit.buffers.redis.log import Log, add, named, producers
+from pumpkit.buffers.redis.log import Log, by_host, named, producers
 
 #: Microseconds for which a log is young.
 _YOUNG = 60_000_000
+
+#: How often to look for a moment in which no reporter dropped anything.
+_LOOKS = 5
 
 _COUNTS = (b"delivered", b"filtered", b"dead", b"skipped", b"redelivered")
 
@@ -23,6 +27,7 @@ class View(NamedTuple):
     rows: dict[bytes, bytes]  # of producers
     pumps: dict[str, CursorStats]
     is_young: bool
+    dropped: list[HostDrops]  # as they were with these rows
 
     def number(self, name: str) -> int:
         """Return a number of the log's."""
@@ -46,6 +51,7 @@ class View(NamedTuple):
             producers=known,
             cursors=self.pumps,
             is_young=self.is_young,
+            drops_by_host=complete(self.dropped, drops),
         )
 
 
@@ -53,6 +59,7 @@ def look(log: Log, pumps: Sequence[str] = (), *, with_producers: bool = False) -
     """Look at the log, at all pumps or at those named; a log that is gone is made again first."""
     keys = log.keys
     arguments: list[Argument] = [keys.pump_prefix, keys.dead_prefix, *pumps]
+    looks = _LOOKS
     while True:
         answer = log.link.call("stats", [keys.log, keys.meta, keys.pumps], arguments)
         if answer[0] != b"ok":
@@ -61,13 +68,17 @@ def look(log: Log, pumps: Sequence[str] = (), *, with_producers: bool = False) -
         _, meta, frames, states, age = answer
         known = named(meta)
         rows = log.rows() if with_producers else {}
-        if not rows or log.link.command("HMGET", keys.meta, "id", "drops") == [known[b"id"], known[b"drops"]]:
-            break  # else some of them were folded meanwhile
+        latest = named(log.link.command("HGETALL", keys.meta)) if rows else known
+        dropped = by_host(latest)
+        looks -= 1
+        is_same = all(latest.get(name) == known[name] for name in (b"id", b"drops"))
+        if is_same and (looks <= 0 or dropped == by_host(known)):
+            break  # else some of them were folded, or dropped more, meanwhile
     buffer_id = known[b"id"].decode()
     found = {}
     for name, state, letters, oldest in states:
         found[name.decode()] = _standing(name.decode(), named(state), known, letters, oldest)
-    return View(buffer_id, known, frames, rows, found, int(age) < _YOUNG)
+    return View(buffer_id, known, frames, rows, found, int(age) < _YOUNG, dropped)
 
 
 def _standing(name: str, row: dict[bytes, bytes], meta: dict[bytes, bytes], letters: int, oldest: bytes) -> CursorStats:

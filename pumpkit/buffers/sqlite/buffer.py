@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pumpkit.buffers.base import BufferStats, Confirm, DeadLetter, Gap, Mark, Position, Start, Wanted
+from pumpkit.buffers.drops import complete
 from pumpkit.buffers.sqlite import locks, place, pumps
 from pumpkit.buffers.sqlite.cursor import SqliteCursor
 from pumpkit.buffers.sqlite.database import PATIENCE
@@ -202,6 +203,7 @@ class SqliteBuffer:
 
     def _stats(self, view: View, rows: Mapping[str, Row]) -> BufferStats:
         producers = view.producers()
+        drops = view.drops(producers)
         return BufferStats(
             buffer_id=view.buffer_id,
             location=str(self._file),
@@ -210,9 +212,10 @@ class SqliteBuffer:
             frames=view.frames(),
             stored=view.stored,
             lost=view.lost,
-            drops=view.drops(producers),
+            drops=drops,
             producers=producers,
             cursors={name: row.stats(name, view) for name, row in rows.items()},
+            drops_by_host=complete(view.drops_by_host(), drops),
         )
 
     def runner_lock(self, holder: Mapping[str, str], slot: str = "") -> FileLock:

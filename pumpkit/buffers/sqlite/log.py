@@ -14,6 +14,7 @@ import apsw
 
 from pumpkit import frames as wire
 from pumpkit.buffers.base import Gap, Position
+from pumpkit.buffers.drops import count, later, subtract
 from pumpkit.buffers.sqlite import place
 from pumpkit.buffers.sqlite.database import Database, rows
 from pumpkit.buffers.sqlite.view import KIND, View
@@ -69,7 +70,8 @@ class Log:
         self, connection: apsw.Connection, pairs: list[tuple[wire.Header, bytes]], accept_gap: bool
     ) -> Gap | None:
         producer, source = pairs[0][0].producer, pairs[0][0].source
-        next_seq, drops, last = _known(connection, producer)
+        next_seq, before, last = _known(connection, producer)
+        drops = before
         if pairs[0][0].first > next_seq and not accept_gap:
             return Gap(next_seq)
         view = View(connection)
@@ -79,7 +81,7 @@ class Log:
             if header.first > next_seq and not accept_gap:
                 gap = Gap(next_seq)
                 break
-            drops = _later(drops, header.drops)
+            drops = later(drops, header.drops)
             if header.first < next_seq:
                 if header.next_seq > next_seq:
                     raise BadFrame(
@@ -102,6 +104,9 @@ class Log:
             (producer, source, self._host, os.getpid(), next_seq, json.dumps(drops), now_ms(), last),
         )
         put(connection, {"stored": stored, "lost": min(lost, _LARGEST)})
+        if more := subtract(drops, before):
+            by_host = count(view.drops_by_host(), self._host, source, now_ms(), more)
+            put(connection, {"drops_by_host": json.dumps(by_host)})
         if stored > view.stored and view.used_bytes() > view.max_bytes:
             raise BufferFull(f"{self._file} is at its size cap of {view.max_bytes} bytes")
         return gap
@@ -142,8 +147,3 @@ def _known(connection: apsw.Connection, producer: bytes) -> tuple[int, dict[str,
     for row in rows(connection, "SELECT next_seq, drops, last FROM producers WHERE producer = ?", (producer,)):
         return row[0], json.loads(row[1]), row[2]
     return 0, {}, 0
-
-
-def _later(drops: dict[str, int], totals: dict[str, int]) -> dict[str, int]:
-    """Return the later totals by cause: a repeated frame carries older ones."""
-    return drops | {cause: max(total, drops.get(cause, 0)) for cause, total in totals.items()}

@@ -9,10 +9,11 @@ import socket
 import time
 
 from pumpkit.buffers.base import Position
+from pumpkit.buffers.drops import add
 from pumpkit.buffers.sqlite import place
 from pumpkit.buffers.sqlite.database import WAL_BYTES, Database, rows
 from pumpkit.buffers.sqlite.log import now_ms, put
-from pumpkit.buffers.sqlite.view import View, add
+from pumpkit.buffers.sqlite.view import View
 
 #: What one call of `trim` deletes at most.
 SLICE_FRAMES, SLICE_BYTES = 500, 16 << 20

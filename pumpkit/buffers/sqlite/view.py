@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import apsw
 
-from pumpkit.buffers.base import Position, ProducerStats
+from pumpkit.buffers.base import HostDrops, Position, ProducerStats
+from pumpkit.buffers.drops import add
 from pumpkit.buffers.sqlite.database import Kind, rows
 
 KIND = Kind(
@@ -50,6 +51,7 @@ class View:
         self.stored: int = settings["stored"]  # records ever
         self.lost: int = settings["lost"]
         self.folded: str = settings["drops"]  # JSON: totals of producers that are gone
+        self._by_host: str = settings.get("drops_by_host", "[]")  # JSON: none in a file made before there was this
         self.last: Position = settings.get("last", 0)  # of the last frame ever stored
 
     def used_bytes(self) -> int:
@@ -107,7 +109,6 @@ class View:
             drops = add(drops, producer.drops)
         return drops
 
-
-def add(drops: dict[str, int], more: dict[str, int]) -> dict[str, int]:
-    """Return sums by cause."""
-    return drops | {cause: drops.get(cause, 0) + total for cause, total in more.items()}
+    def drops_by_host(self) -> list[HostDrops]:
+        """Return what was counted by host and source, the one that dropped last at the end."""
+        return [HostDrops(*row) for row in json.loads(self._by_host)]

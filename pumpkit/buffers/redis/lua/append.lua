@@ -2,8 +2,44 @@
 -- With a list, its first items are removed in the same step: that is what the frames were made of.
 -- KEYS: log, meta, producers [, list, locks]
 -- ARGV: producer, row that is expected, new row, records lost, items to remove, how the first of them begins, how the
---       last one does, lease that allows it, its token, then for each frame: its bytes, its records, when it was made (ms)
+--       last one does, lease that allows it, its token, host and source of the producer, how many such pairs are counted
+--       apart, number of causes of drops, then for each of them: the cause, how many more it has dropped; then for each
+--       frame: its bytes, its records, when it was made (ms)
 local log, meta, producers, list, locks = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local pair, causes = ARGV[10], tonumber(ARGV[12])
+local frames = 13 + 2 * causes -- the place of the first
+
+-- Add to a count of the log's.
+local function count(name, more)
+  local added = redis.pcall('HINCRBY', meta, name, more)
+  if type(added) == 'table' and added.err then
+    redis.call('HSET', meta, name, '9223372036854775807') -- as many as can be counted
+  end
+end
+
+-- Move the counts of the pair that has dropped nothing for longest into those of the others, if there are too many.
+local function make_room()
+  local values, pairs_, oldest = named(redis.call('HGETALL', meta)), 0, nil
+  for name, at in pairs(values) do
+    if string.sub(name, 1, 11) == 'dropped_at:' then
+      pairs_ = pairs_ + 1
+      if not oldest or tonumber(at) < tonumber(values[oldest]) then
+        oldest = name
+      end
+    end
+  end
+  if pairs_ > tonumber(ARGV[11]) then
+    local prefix = 'dropped:' .. string.sub(oldest, 12) .. '\n'
+    redis.call('HDEL', meta, oldest)
+    for name, total in pairs(values) do
+      if string.sub(name, 1, #prefix) == prefix then
+        count('dropped_other:' .. string.sub(name, #prefix + 1), total)
+        redis.call('HDEL', meta, name)
+      end
+    end
+  end
+end
+
 local id = redis.call('HGET', meta, 'id')
 if not id or not is_log(log, meta, id) then
   return {'gone'}
@@ -23,7 +59,7 @@ if list then
   end
 end
 local bytes, records = 0, 0
-for i = 10, #ARGV, 3 do
+for i = frames, #ARGV, 3 do
   bytes = bytes + #ARGV[i]
   records = records + ARGV[i + 1]
 end
@@ -33,7 +69,7 @@ if records > 0 then
     return {'full', text(used), text(cap)}
   end
 end
-if #ARGV < 10 then
+if #ARGV < frames then
   begin_to_write(producers) -- what is there already may be sent again, and a farewell come, with no memory left
 end
 if list then
@@ -47,7 +83,7 @@ if number(meta, 'shards') > 1 then -- positions of two shards are never the same
 end
 -- Beside the frame: its records, when it was made, and all records and bytes that the log was given before it.
 local before, size = number(meta, 'stored'), number(meta, 'bytes')
-for i = 10, #ARGV, 3 do
+for i = frames, #ARGV, 3 do
   local fields = {'f', ARGV[i], 'n', ARGV[i + 1], 't', ARGV[i + 2], 's', text(before), 'b', text(size)}
   local added = redis.pcall('XADD', log, text(at) .. '-0', unpack(fields))
   if type(added) == 'table' and added.err then
@@ -70,9 +106,14 @@ if records > 0 then
   redis.call('HINCRBY', meta, 'bytes', text(bytes))
 end
 if ARGV[4] ~= '0' then
-  local added = redis.pcall('HINCRBY', meta, 'lost', ARGV[4])
-  if type(added) == 'table' and added.err then
-    redis.call('HSET', meta, 'lost', '9223372036854775807') -- as many as can be counted
+  count('lost', ARGV[4])
+end
+if causes > 0 then
+  for i = 13, frames - 1, 2 do
+    count('dropped:' .. pair .. '\n' .. ARGV[i], ARGV[i + 1])
+  end
+  if redis.call('HSET', meta, 'dropped_at:' .. pair, text(at)) == 1 then
+    make_room()
   end
 end
 if list then
