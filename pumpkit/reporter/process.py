@@ -1,7 +1,7 @@
 """What a process does to reporters: it forks, it ends, it is told to end.
 
 Nothing here keeps a reporter alive. Handlers that a fork hook registers do not run in a `multiprocessing` child, so
-exit handlers are registered anew by the first record of every process.
+there exit handlers are registered anew by the first record.
 """
 
 import atexit
@@ -52,11 +52,14 @@ def expect_exit(outbox: "Outbox") -> None:
     if _exit_expected:
         return
     _exit_expected = True
+    multiprocessing: Any = sys.modules.get("multiprocessing.process")
+    if multiprocessing is None or multiprocessing.parent_process() is None:
+        return  # registered when this was imported, so called after the handlers that came later and may record
+    # A child of multiprocessing forgets what its parent registered, and before Python 3.13 runs finalizers only.
     atexit.unregister(_at_exit)
     atexit.register(_at_exit)
-    util: Any = sys.modules.get("multiprocessing.util")
-    if util is not None:  # perhaps in a child of multiprocessing, which before Python 3.13 runs these only
-        util.Finalize(None, _at_exit, exitpriority=-1000)
+    util: Any = sys.modules["multiprocessing.util"]
+    util.Finalize(None, _at_exit, exitpriority=-1000)
 
 
 def forget(outbox: "Outbox") -> None:

@@ -43,6 +43,8 @@ def test_the_docs_say_what_happens(
     assert table.row(way, outcome) == table.rows().get(way.name)
 
 
-def test_every_row_has_a_test() -> None:
+def test_every_row_has_a_test(request: pytest.FixtureRequest) -> None:
     """The page has a row for each way, in this order, and no other."""
+    if request.config.getoption("--write-ways"):
+        pytest.skip("the page is being written")
     assert list(table.rows()) == [way.name for way in WAYS]
