@@ -49,21 +49,30 @@ def count(rows: Iterable[HostDrops], host: str, source: str, now_ms: int, more: 
     return [others, *pairs] if others.drops else pairs
 
 
+def total(rows: Iterable[HostDrops]) -> dict[str, int]:
+    """Return the sums of rows by cause."""
+    drops: dict[str, int] = {}
+    for row in rows:
+        drops = add(drops, row.drops)
+    return drops
+
+
 def complete(rows: Iterable[HostDrops], drops: Mapping[str, int]) -> list[HostDrops]:
-    """Return rows, the one that dropped last first, and in one of an unknown host what else is in the totals."""
-    found = sorted(rows, key=lambda row: (row.last_ms is None, -(row.last_ms or 0), row.host, row.source))
-    rest = drops
-    for row in found:
-        rest = subtract(rest, row.drops)
-    return [*found, HostDrops(UNKNOWN, "", None, dict(rest))] if any(rest.values()) else found
+    """Return rows turned round: the one that dropped last first, sums last, with what else is in the totals.
+
+    That is in one more row, of an unknown host.
+    """
+    found = sorted(reversed(list(rows)), key=lambda row: row.last_ms is None)
+    rest = subtract(drops, total(found))
+    return [*found, HostDrops(UNKNOWN, "", None, rest)] if rest else found
 
 
 def together(rows: Iterable[HostDrops]) -> list[HostDrops]:
-    """Return the sums of rows of several logs."""
+    """Return the sums of rows of several logs, each as `complete` returns them, in the same order."""
     sums: dict[tuple[str, str, bool], HostDrops] = {}
     for row in rows:
         key = row.host, row.source, row.last_ms is None
         known = sums.get(key, row._replace(drops={}))
         last_ms = None if row.last_ms is None else max(row.last_ms, known.last_ms or 0)
         sums[key] = known._replace(last_ms=last_ms, drops=add(known.drops, row.drops))
-    return complete(sums.values(), {})
+    return sorted(sums.values(), key=lambda row: (row.last_ms is None, -(row.last_ms or 0), row.host))

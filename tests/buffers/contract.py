@@ -35,11 +35,11 @@ class Home(Protocol):
         """Remove the whole log behind everybody's back; what belongs to single pumps stays."""
 
 
-def open_as(home: Home, host: str, monkeypatch: pytest.MonkeyPatch) -> Buffer:
+def open_as(url: str, host: str, monkeypatch: pytest.MonkeyPatch) -> Buffer:
     """Return the buffer as an application on a host of this name has it."""
     with monkeypatch.context() as patch:
         patch.setattr(socket, "gethostname", lambda: host)
-        return open_buffer(home.url)
+        return open_buffer(url)
 
 
 def in_total(buffer: Buffer) -> dict[str, int]:
@@ -259,11 +259,11 @@ while True:
         """Drops are counted for the host that appends them and the reporter's source, the last to drop first."""
         one, two = Producer("one"), Producer("two")
         frame = one.frame(drops={"full": 1})
-        here = open_as(home, "here", monkeypatch)
+        here = open_as(home.url, "here", monkeypatch)
         here.append([frame, one.frame(drops={"full": 3, "a cause of \n its own": 1})])
         here.append([frame])
         here.append([two.frame()])
-        there = open_as(home, "thère ☃", monkeypatch)
+        there = open_as(home.url, "thère ☃", monkeypatch)
         there.append([two.frame(drops={"unsent": 4})])
         there.append([one.frame(drops={"full": 5})])  # as what another process sends on that it has found
         found = [(pair.host, pair.source, pair.drops) for pair in there.stats().drops_by_host]
@@ -285,7 +285,7 @@ while True:
         names = ["other", *(f"container-{number}" for number in range(5))]
         seen: dict[str, int] = {}
         for number, name in enumerate([*names, "container-3", "other"]):
-            buffer = open_as(home, name, monkeypatch)
+            buffer = open_as(home.url, name, monkeypatch)
             buffer.append([Producer("").frame_at(0, 0, {"full": 10 + number, "unsent": 1})])
             total = in_total(buffer)
             assert all(total[cause] >= count for cause, count in seen.items())

@@ -21,6 +21,7 @@ def test_stats(cli: Run, url: str, buffer: Buffer, store: Callable[..., list[str
     assert first.partition("-")[0] in text
     document = json.loads(cli("buffer", "stats", "-b", url, "--json").output)
     assert (document["stored"], document["drops"], len(document["producers"])) == (3, {"full": 3}, 2)
+    assert [(pair["source"], pair["drops"]) for pair in document["drops_by_host"]] == [("tests", {"full": 3})]
 
 
 def test_producers_are_limited(cli: Run, url: str, store: Callable[..., list[str]]) -> None:

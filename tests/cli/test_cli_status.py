@@ -21,9 +21,9 @@ import pytest
 from click.testing import Result
 
 from pumpkit.buffers import Buffer
-from pumpkit.buffers.base import BufferStats, CursorStats, ProducerStats
+from pumpkit.buffers.base import BufferStats, CursorStats, HostDrops, ProducerStats
 from pumpkit.cli.offline import offline
-from pumpkit.cli.status import buffer_lines
+from pumpkit.cli.status import buffer_lines, drop_rows
 from pumpkit.config import Config, PumpConfig
 from pumpkit.config.inputs import InputConfig
 from pumpkit.status import PumpStatus, Status
@@ -86,6 +86,36 @@ def test_buffer_lines() -> None:
     ]
     unused = Status(buffer=STATS._replace(stored=0)).to_json()["buffer"]
     assert buffer_lines(unused) == ["no producer has ever written to this buffer: /var/buffer.db"]
+
+
+def test_drop_rows() -> None:
+    """The first ten pairs of host and source are shown, the others in one sum."""
+    pairs = [HostDrops(f"box-{n}", "", None, {"full": 1_000 * n, "unsent": n % 2}) for n in range(1, 14)]
+    document = Status(buffer=STATS._replace(drops_by_host=pairs)).to_json()["buffer"]
+    rows = drop_rows(document["drops_by_host"])
+    assert (len(rows), rows[0]) == (11, ["box-1", "-", "1,001", "1,000 full, 1 unsent", "-"])
+    assert rows[-1] == ["3 more", "-", "36,002", "36,000 full, 2 unsent", "-"]
+
+
+def test_drops_by_host(cli: Run, url: str, buffer: Buffer, store: Callable[..., list[str]]) -> None:
+    """A table tells on which host, by which source, records were dropped; there is none without drops."""
+    store({"n": 1})
+    assert "by cause" not in cli("status", "-b", url).output
+    store({"n": 1}, drops={"full": 1_234, "too-large": 5, "unsent": 0})
+    lines = cli("status", "-b", url).output.splitlines()
+    table = lines.index(next(line for line in lines if line.startswith("host ")))
+    assert re.split(" {2,}", lines[table]) == ["host", "source", "dropped", "by cause", "last"]
+    *cells, last = re.split(" {2,}", lines[table + 1])
+    assert cells == [socket.gethostname(), "tests", "1,239", "1,234 full, 5 too-large"]
+    assert last.endswith("ago")
+    [pair] = json.loads(cli("status", "-b", url, "--json").output)["buffer"]["drops_by_host"]
+    assert pair == {
+        "host": socket.gethostname(),
+        "source": "tests",
+        "last_ms": pair["last_ms"],
+        "drops": {"full": 1_234, "too-large": 5},
+    }
+    assert pair["last_ms"] == pytest.approx(time.time() * 1000, abs=60_000)
 
 
 def test_without_runner(cli: Run, url: str, buffer: Buffer, store: Callable[..., list[str]], workplace: Path) -> None:

@@ -1,6 +1,7 @@
 """The log of one name: producers append to it, the trimmer makes room in it, and anybody may look at it."""
 
 import json
+import operator
 import os
 import secrets
 import socket
@@ -305,11 +306,11 @@ def producers(rows: Mapping[bytes, bytes]) -> list[ProducerStats]:
 
 
 def by_host(meta: Mapping[bytes, bytes]) -> list[HostDrops]:
-    """Return what was counted by host and source; `lua/append.lua` says under which names."""
+    """Return what was counted by host and source, as `lua/append.lua` does; the one that dropped last at the end."""
     pairs: dict[str, HostDrops] = {}
     others: dict[str, int] = {}
     counts = {name.decode(): int(value) for name, value in meta.items() if name.startswith(b"dropped")}
-    for name, at in counts.items():
+    for name, at in sorted(counts.items(), key=operator.itemgetter(1)):
         if name.startswith("dropped_at:"):
             pair = name.removeprefix("dropped_at:")
             host, source = json.loads(pair)

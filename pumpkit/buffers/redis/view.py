@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pumpkit.buffers.base import BufferStats, CursorStats, HostDrops, Position, Wanted
-from pumpkit.buffers.drops import add, complete
+from pumpkit.buffers.drops import add, complete, later, total
 from pumpkit.buffers.redis.link import Argument
 from pumpkit.buffers.redis.log import Log, by_host, named, producers
 
@@ -47,7 +47,7 @@ class View(NamedTuple):
             frames=self.frames,
             stored=self.number("stored"),
             lost=self.number("lost"),
-            drops=drops,
+            drops=later(drops, total(self.dropped)),  # which was read after the producers
             producers=known,
             cursors=self.pumps,
             is_young=self.is_young,
