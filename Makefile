@@ -18,7 +18,7 @@ JOBS ?= 2
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest --numprocesses=$(JOBS) --dist=worksteal
 SINKS := $(patsubst %/pyproject.toml,%,$(wildcard pumpkit_*/pyproject.toml))
-EXAMPLES := $(patsubst %/pyproject.toml,%,$(wildcard docs/examples/*/pyproject.toml))
+EXAMPLES := $(patsubst %/pyproject.toml,%,$(wildcard docs/examples/*/pyproject.toml examples/*/pyproject.toml))
 
 # Elasticsearch is tested twice: its client of version 8 comes before the one of the environment. (pytest's exit code 5:
 # ARGS leave no such test.)

@@ -1,0 +1,1 @@
+"""A small authorization service that records its decisions."""

@@ -1,0 +1,122 @@
+"""The authorization service from end to end: every decision that it answers is in the CSV files, once, as it was."""
+
+import json
+import signal
+import sys
+from collections import Counter
+
+import pytest
+
+from tests.examples.conftest import PUMPKIT, Example, number_of
+
+#: What becomes of a request, by the remainder of its number: the load asks for four kinds.
+EFFECTS = ["allow", "allow", "deny", "deny"]
+CONCLUSIONS = [
+    "policies editors allow access",
+    "policies editors allow access",
+    "policies editors allow access, but policy archive forcefully denied it",
+    "no policy allowed access",
+]
+
+
+def test_every_decision_is_in_the_files_once(example: Example) -> None:
+    """Answers, records and what the policies say agree, over a restart of the service and the end of the runner."""
+    runner = example.start(PUMPKIT, "run")
+    for first in (0, 400):
+        service = example.serve()
+        said = example.run(example.load(first, 400))
+        assert said.endswith(": 200 allowed, 200 denied, 0 failed\n")
+        assert example.end(service) == -signal.SIGTERM
+    example.wait_until(lambda: len(example.rows()) >= 800, "the records")
+    assert example.end(runner) == 0
+    rows = {number_of(row): row for row in example.rows()}
+    assert sorted(number_of(row) for row in example.rows()) == list(range(800))
+    for number, answer in example.answered().items():
+        row = rows[number]
+        assert (row["effect"], row["conclusion"]) == (EFFECTS[number % 4], CONCLUSIONS[number % 4])
+        assert row["effect"] == {"allowed": "allow", "denied": "deny"}[answer]
+    assert {row["username"] for row in rows.values()} == {"colin"}
+    record = rows[2]
+    assert list(json.loads(record["request"])) == ["resource", "action", "subject", "context"]
+    assert json.loads(record["request"])["context"] == {"shelf": "archive", "username": "colin"}
+    assert [policy["id"] for policy in json.loads(record["policies"])] == ["editors", "printer", "archive"]
+    assert [policy["id"] for policy in json.loads(record["deciders"])] == ["editors", "archive"]
+
+
+def test_a_restart_under_load_loses_nothing(example: Example) -> None:
+    """The service is ended and started again while requests come in: whatever was answered was recorded, once."""
+    service = example.serve("uvicorn", "--factory", "authz_service.app:create", "--workers=2", f"--port={example.port}")
+    load = example.start(*example.load(0, 3_000))
+    example.wait_until(lambda: (example.folder.parent / "state" / "pumpkit" / "buffer.db").exists(), "a first record")
+    example.end(service)
+    service = example.serve()
+    assert load.wait(60) == 0
+    example.end(service)
+    runner = example.start(PUMPKIT, "run")
+    answered = example.answered()
+    assert {0, 2_999} <= set(answered)  # of both services
+    example.wait_until(lambda: len(example.rows()) >= len(answered), "the records")
+    assert example.end(runner) == 0
+    numbers = [number_of(row) for row in example.rows()]
+    assert len(numbers) == len(set(numbers))
+    assert set(answered) <= set(numbers)
+    assert all(row["effect"] == EFFECTS[number_of(row) % 4] for row in example.rows())
+
+
+def test_recording_is_switched_by_the_configuration(example: Example) -> None:
+    """`enable: false` answers as before and records nothing; without detail, policies and deciders stay out."""
+    example.change("authz.yaml", "  enable: true", "  enable: false")
+    service = example.serve()
+    assert example.run(example.load(0, 40)).endswith(": 20 allowed, 20 denied, 0 failed\n")
+    example.end(service)
+    example.change("authz.yaml", "  enable: false", "  enable: true")
+    example.change("authz.yaml", "enable-detailed-recording: true", "enable-detailed-recording: false")
+    example.change("authz.yaml", "pool-size: 1", "pool-size: 50")
+    example.change("authz.yaml", "# storage-expiration-time", "storage-expiration-time")
+    service = example.serve()
+    example.run(example.load(40, 40))
+    example.end(service)
+    runner = example.start(PUMPKIT, "run")
+    example.wait_until(lambda: len(example.rows()) >= 40, "the records")
+    assert example.end(runner) == 0
+    rows = example.rows()
+    assert sorted(map(number_of, rows)) == list(range(40, 80))
+    assert Counter(row["effect"] for row in rows) == {"allow": 20, "deny": 20}
+    assert {(row["policies"], row["deciders"]) for row in rows} == {("", "")}
+    warned = example.log.read_text()
+    assert "pool_size=50: one thread sends for this process" in warned
+    assert "analytics.storage-expiration-time has no effect" in warned
+
+
+def test_a_wrong_configuration_is_told_by_line_and_key(example: Example) -> None:
+    """Every mistake is named with its file, line and key path, and with the name that was meant."""
+    service = [sys.executable, "-m", "authz_service"]
+    example.change("authz.yaml", "flush-interval: 200", "flush-intervall: 200")
+    example.change("authz.yaml", "pool-size: 1", "pool-size: 0")
+    example.change("authz.yaml", "enable: true", "enable: yes")
+    assert example.run(service, 78).splitlines() == [
+        'authz.yaml:10: analytics.enable: must be true or false, not "yes"',
+        "authz.yaml:11: analytics.pool-size: must be >= 1: 0",
+        "authz.yaml:13: analytics.flush-intervall: unknown key; did you mean flush-interval?",
+    ]
+    (example.folder / "authz.yaml").write_text("policies: [\n")
+    assert example.run(service, 78).startswith("authz.yaml:2: is not YAML: ")
+    (example.folder / "authz.yaml").write_text("policies: policies.yaml\n")
+    example.change("policies.yaml", "effect: deny", "effect: denied")
+    example.change("policies.yaml", "<[0-9]+>", "<[0-9+>")
+    example.change("policies.yaml", "equals: archive", "equal: archive")
+    said = example.run(service, 78).splitlines()
+    file = str(example.folder / "policies.yaml")
+    assert [line.removeprefix(file).partition(": ")[2].partition(":")[0] for line in said] == [
+        "users.colin.0.resources",
+        "users.colin.2.effect",
+        "users.colin.2.conditions",
+    ]
+
+
+@pytest.mark.parametrize("name", [None, "nobody.yaml"])
+def test_a_missing_file_is_told(example: Example, name: str | None) -> None:
+    """Whether it is the default one or one that was named."""
+    (example.folder / "authz.yaml").unlink()
+    said = example.run([sys.executable, "-m", "authz_service", *([name] if name else [])], 78)
+    assert said == f"{name or 'authz.yaml'}: cannot be read: No such file or directory\n"
