@@ -6,7 +6,6 @@ there exit handlers are registered anew by the first record.
 
 import atexit
 import contextlib
-import importlib
 import os
 import signal
 import sys
@@ -15,7 +14,7 @@ import time
 import weakref
 from collections.abc import Iterator
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Never, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from pumpkit.reporter.outbox import Outbox
@@ -100,7 +99,8 @@ def _after_fork_in_parent() -> None:
         _forks.remove(me)
 
 
-def _after_fork_in_child() -> None:
+def begin_anew() -> None:
+    """Forget what the parent had: this is the child of a fork."""
     global _exit_expected, _import_lock
     _exit_expected = False
     _import_lock = threading.RLock()
@@ -113,22 +113,6 @@ def _after_fork_in_child() -> None:
         forked = reference()
         if forked is not None:
             forked.renew()
-
-
-def _follow_uwsgi() -> None:
-    """uWSGI forks in C, where Python's hooks are not called; it has one of its own."""
-    try:
-        uwsgi: Any = importlib.import_module("uwsgi")
-    except ImportError:
-        return
-    previous = getattr(uwsgi, "post_fork_hook", None)
-
-    def after_fork() -> None:
-        if previous is not None:
-            previous()
-        _after_fork_in_child()
-
-    uwsgi.post_fork_hook = after_fork
 
 
 # The end ----------------------------------------------------------------------------------------------------
@@ -154,7 +138,8 @@ def stop_on_sigterm() -> None:
 
     By default SIGTERM kills a Python program at once, and what is in memory is lost. This installs a handler that calls
     the previous one, if it is a Python function, and then raises `SystemExit(143)` in the main thread. Servers that
-    handle SIGTERM themselves (gunicorn, uvicorn, Celery) do not need it.
+    handle SIGTERM themselves (gunicorn, uvicorn, Celery) do not need it. A SIGTERM that comes while what waits is sent
+    at the end does not interrupt that: it takes `exit_timeout` at most.
 
     Raises RuntimeError outside the main thread, or if SIGTERM is handled by code that is not Python.
     """
@@ -174,12 +159,23 @@ class _Terminator:
     def __init__(self, previous: Any) -> None:
         self.previous = previous
 
-    def __call__(self, number: int, frame: FrameType | None) -> Never:
+    def __call__(self, number: int, frame: FrameType | None) -> None:
         if callable(self.previous):
             self.previous(number, frame)
+        if _runs(_at_exit, frame):
+            return
+        util: Any = sys.modules.get("multiprocessing.util")
+        if util is not None and _runs(util._exit_function, frame):
+            _at_exit()  # the exception would pass over the finalizers of this child, and so over ours
         raise SystemExit(128 + number)
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+def _runs(function: Any, frame: FrameType | None) -> bool:
+    """Whether a signal came while this function was running."""
+    while frame is not None and frame.f_code is not function.__code__:
+        frame = frame.f_back
+    return frame is not None
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=begin_anew)
 atexit.register(_at_exit)
-_follow_uwsgi()

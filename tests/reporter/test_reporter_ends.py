@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -300,3 +301,46 @@ def test_the_helper_works_during_a_long_outage(program: Any) -> None:
         process.terminate()
         _, err = program.end(process, 143)
     assert "1 records could not be sent" in err
+
+
+def test_sigterm_during_the_end_does_not_interrupt_it(program: Any) -> None:
+    """A supervisor that asks a program to end which is ending already costs no record."""
+    with _locked(program):
+        process = program.start(
+            f"""{_BEGIN}
+    pumpkit.stop_on_sigterm()
+    atexit.register(print, "ending", flush=True)"""
+        )
+        assert process.stdout.readline() == "ending\n"
+        time.sleep(0.2)
+        process.terminate()
+        time.sleep(0.2)
+    _, err = program.end(process)
+    assert "could not be sent" not in err
+    assert _numbers(program) == [0, 1, 2]
+
+
+def test_sigterm_during_the_end_of_a_child_loses_nothing(program: Any) -> None:
+    """A child of multiprocessing that is told to end while it ends has sent everything before it is gone."""
+    program.run(
+        """
+        import multiprocessing, os, signal, time
+        from multiprocessing import util
+        import pumpkit
+        reporter = pumpkit.Reporter(flush_interval=60, exit_timeout=30)
+
+        def terminate():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+
+        def work():
+            pumpkit.stop_on_sigterm()
+            util.Finalize(None, terminate, exitpriority=10)
+            reporter.record({"n": 0})
+
+        child = multiprocessing.Process(target=work)
+        child.start()
+        child.join()
+        """
+    )
+    assert _numbers(program) == [0]

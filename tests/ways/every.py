@@ -1,5 +1,5 @@
 """All ways, in the order of the page."""
 
-from tests.ways import exits
+from tests.ways import children, exits
 
-WAYS = [*exits.WAYS]
+WAYS = [*exits.WAYS, *children.WAYS]
