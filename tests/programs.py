@@ -70,7 +70,7 @@ class Program:
         return out, err
 
     def records(self) -> list[dict[str, Any]]:
-        """Return every record in the buffer, its producer and its id added as `_producer` and `_id`."""
+        """Return every record in the buffer, with its common fields, its producer (`_producer`) and its id (`_id`)."""
         buffer = open_buffer(self.url)
         cursor = buffer.cursor("reader")
         try:
@@ -84,7 +84,7 @@ class Program:
             header = content.header
             ids = record_ids(header.producer, header.first, header.total)
             for record, id_ in zip(content.records, ids, strict=True):
-                found.append({**record, "_id": id_, "_producer": header.producer.hex()})
+                found.append({**header.common, **record, "_id": id_, "_producer": header.producer.hex()})
         assert len({record["_id"] for record in found}) == len(found)
         return found
 

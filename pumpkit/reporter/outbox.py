@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from pumpkit.reporter import process, sampling
+from pumpkit.reporter import process, sampling, uwsgi
 from pumpkit.reporter.reentrant import Bell
 from pumpkit.reporter.sampling import Sample
 from pumpkit.reporter.sender import APPEND_TIMEOUT, Sender
@@ -103,6 +103,11 @@ class Outbox:
         if stop_at is not None and not self._alive:  # an exit handler of the application recorded something
             self._drive_here(stop_at)
 
+    def inherit(self, records: deque[Any]) -> None:
+        """Take what waited in the parent of this process, which will not send it."""
+        self.queue.extend(records)
+        self._start()
+
     def _append(self, record: object) -> None:
         """Do what `append` is to do where it is more than to append."""
         if self._taken and not self._taken(record):
@@ -152,6 +157,8 @@ class Outbox:
             return False
         try:
             process.expect_exit(self)
+            if not uwsgi.may_start_threads():
+                return False
             thread = threading.Thread(target=self._run, name="pumpkit-reporter", daemon=True)
             thread.start()
             self._thread = thread

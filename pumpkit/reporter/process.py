@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pumpkit.reporter import uwsgi
+
 if TYPE_CHECKING:
     from pumpkit.reporter.outbox import Outbox
 
@@ -102,6 +104,7 @@ def _after_fork_in_parent() -> None:
 def begin_anew() -> None:
     """Forget what the parent had: this is the child of a fork."""
     global _exit_expected, _import_lock
+    uwsgi.enter()
     _exit_expected = False
     _import_lock = threading.RLock()
     _forks.clear()
@@ -113,6 +116,12 @@ def begin_anew() -> None:
         forked = reference()
         if forked is not None:
             forked.renew()
+
+
+def notice_fork() -> None:
+    """Notice a fork that Python does not tell of: uWSGI's one hook for it may be another's by now."""
+    if uwsgi.is_new():
+        begin_anew()
 
 
 # The end ----------------------------------------------------------------------------------------------------
@@ -131,6 +140,8 @@ def _at_exit() -> None:
         if left and sys.stderr is not None:
             with contextlib.suppress(Exception):  # it may be closed
                 print("pumpkit:", "; ".join(left), file=sys.stderr, flush=True)
+        for outbox in outboxes:
+            forget(outbox)  # it has been told of, so the second run says nothing
 
 
 def stop_on_sigterm() -> None:
@@ -178,4 +189,5 @@ def _runs(function: Any, frame: FrameType | None) -> bool:
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=begin_anew)
+uwsgi.follow(notice_fork)
 atexit.register(_at_exit)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from pumpkit.reporter import process
+from pumpkit.reporter import process, uwsgi
 from pumpkit.reporter.common import Common
 from pumpkit.reporter.outbox import Outbox
 from pumpkit.reporter.sampling import Sample
@@ -150,6 +150,7 @@ class Reporter:
 
         It may be called from any thread, signal handler, finalizer, exit handler or log handler.
         """
+        process.notice_fork()
         self._outbox.take(record)
 
     def flush(self, timeout: float = 5.0) -> FlushResult:
@@ -194,8 +195,11 @@ class Reporter:
 
     def renew(self) -> None:
         """Begin anew in the child of a fork: what waits is the parent's, and so are its connection and its thread."""
+        waiting = self._outbox.queue if uwsgi.is_heir() else None
         usable = self._settings.buffer is None or isinstance(self._settings.buffer, str)
         self._use(Outbox(self._settings, closed=self._outbox.closed or not usable))
+        if waiting:
+            self._outbox.inherit(waiting)
 
     def _result(self) -> FlushResult:
         sender = self._outbox.sender
@@ -226,6 +230,7 @@ def _taker(outbox: Outbox) -> tuple[Callable[[object], None], Callable[[Outbox],
         if len(queue) < outbox.limit:
             append(record)
         else:
+            process.notice_fork()
             outbox.take(record)
 
     def redirect(other: Outbox) -> None:

@@ -151,7 +151,7 @@ class Sender:
         if now >= self.link.retry_at:
             if self._sendable:
                 self._append(timeout)
-            elif self.window and not self.pending and not hurry and now >= self._ask_at:
+            elif self.window and not (self.pending or self.spilled or hurry) and now >= self._ask_at:
                 self._ask(timeout)
             self._send_on(timeout)
         self._spill_over(hurry)

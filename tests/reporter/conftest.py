@@ -131,6 +131,7 @@ class Desk:
         self.queue: deque[Any] = deque()
         self.sender = Sender(self.queue, Settings(**options).checked(), self.open, lambda: self.now)
         self.recorded = 0
+        self.folder: str | None = options.get("spill_folder")
 
     def open(self) -> Any:
         """Connect to the log."""
