@@ -33,6 +33,7 @@ nitpick_ignore = [
         "config.meta.T",
         "config.types.ByteSize",
         "config.types.Seconds",
+        "contrib.authz.T",
         "reporter.settings.Log",
         "reporter.settings.Options",
     )
