@@ -20,6 +20,7 @@ from making import Producer, drain
 from test_redis_contract import Name, server
 from test_sqlite_contract import File
 
+import pumpkit
 from pumpkit.buffers import Buffer, open_buffer
 from pumpkit.buffers.base import HostDrops
 from pumpkit.buffers.drops import together
@@ -218,3 +219,16 @@ def test_a_look_while_many_drop(name: Name, options: str) -> None:
         ends.set()
         for thread in threads:
             thread.join(60)
+
+
+def test_a_reporter_that_drops(tmp_path: Path) -> None:
+    """What a reporter drops is counted for this host and the reporter's source, at the latest with its farewell."""
+    home = File(tmp_path)
+    with pumpkit.Reporter(home.url, source="shop") as reporter:
+        for n in range(3):
+            reporter.record({"n": n})
+        reporter.record({"n": object()})
+    with closing(open_buffer(home.url)) as buffer:
+        [pair] = buffer.stats().drops_by_host
+        assert (pair.host, pair.source, pair.drops) == (socket.gethostname(), "shop", {"unpackable": 1})
+        assert in_total(buffer) == {"unpackable": 1}
