@@ -1,5 +1,5 @@
 """All ways, in the order of the page."""
 
-from tests.ways import children, exits
+from tests.ways import children, exits, forks, loops
 
-WAYS = [*exits.WAYS, *children.WAYS]
+WAYS = [*exits.WAYS, *forks.WAYS, *children.WAYS, *loops.WAYS]

@@ -11,8 +11,13 @@ import pumpkit
 
 AWAY = os.environ["WAY_CONDITION"] in ("away", "hanging")
 
-#: The process-wide reporter. By itself it sends nothing before the process ends, so every row shows its worst case.
-reporter = pumpkit.configure(flush_interval=60, exit_timeout=float(os.environ["WAY_EXIT_TIMEOUT"]))
+#: The process-wide reporter. By itself it sends nothing before the process ends, so that rows show the worst case;
+#: programs whose thread shall be busy set `WAY_FLUSH_INTERVAL`.
+reporter = pumpkit.configure(
+    flush_interval=float(os.environ.get("WAY_FLUSH_INTERVAL", "60")),
+    exit_timeout=float(os.environ["WAY_EXIT_TIMEOUT"]),
+    records_buffer_size=1_000_000,
+)
 
 
 def _say(*words: object) -> None:

@@ -148,7 +148,7 @@ class Stage:
         lines = [line for text in self.errors for line in text.splitlines() if line.startswith("pumpkit: ")]
         ways = {
             "on stderr": sum(int(n) for line in lines for n in re.findall(r"(\d+) records could not be sent", line)),
-            "by the program": sum(int(number) for (number,) in self._lines("told")),
+            "by `flush()`": sum(int(number) for (number,) in self._lines("told")),
             "in the log": sum(self.program.drops().values()),
         }
         known = {name: number for name, number in ways.items() if number}
@@ -156,7 +156,7 @@ class Stage:
             return NONE
         if not known:
             return "by nobody"
-        return ", ".join(known) if set(known.values()) == {missing} else f"{missing} missing, told {known}"
+        return ", ".join(known) if sum(known.values()) == missing else f"{missing} missing, told {known}"
 
     def _lines(self, kind: str) -> list[list[str]]:
         words = [line.split() for line in self._file.read_text().splitlines()]
