@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from benchmarks import caller, drain, latency, log, redis, service, sinks
+from benchmarks import drain, latency, log, redis, reporter, sinks
 from benchmarks.rounds import Samples, Size
 from benchmarks.table import Chapters, Report
 
@@ -20,8 +20,7 @@ class Benchmark(Protocol):
 
 
 BENCHMARKS: dict[str, Benchmark] = {
-    "caller": caller,
-    "service": service,
+    "reporter": reporter,
     "log": log,
     "drain": drain,
     "latency": latency,

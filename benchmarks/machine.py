@@ -13,6 +13,8 @@ from tests.servers.elasticsearch import installed_major
 from tests.servers.process import INSTALLED
 from tests.servers.redis import KINDS, find
 
+_REPORTERS = ("fluent-logger", "loguru", "opentelemetry-sdk", "posthog", "segment-analytics-python")
+
 
 def description() -> dict[str, str]:
     """Return what to know of this machine, by name."""
@@ -21,6 +23,8 @@ def description() -> dict[str, str]:
         "interpreter": f"{platform.python_implementation()} {platform.python_version()}, {_build()}",
         "libraries": ", ".join(map(_version, ("apsw", "msgpack", "zstandard", "redis", "hiredis"))),
         "drivers": ", ".join(map(_version, ("pymongo", "elasticsearch", "orjson"))),
+        "frameworks": ", ".join(map(_version, ("flask", "gunicorn", "starlette", "uvicorn", "uvloop"))),
+        "other reporters": ", ".join(map(_version, _REPORTERS)),
         "Redis": _redis(),
         "other servers": _others(),
         "machine": f"{os.cpu_count()} processors ({_processor()}), {platform.system()} {platform.release()}",

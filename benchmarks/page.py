@@ -9,11 +9,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks import caller
+from benchmarks import reporter
 from benchmarks.catalogue import BENCHMARKS
 from benchmarks.picture import percentiles
+from benchmarks.reporter import calls
 from benchmarks.results import Result
-from benchmarks.rounds import spread
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "explanation" / "performance.md"
@@ -25,7 +25,7 @@ _MARKED = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- /measured -->)", re.
 def write(results: Mapping[str, Result]) -> None:
     """Write results into the page, and draw its picture."""
     PAGE.write_text(filled(PAGE.read_text(), results))
-    PICTURE.write_text(picture(results["caller"]))
+    PICTURE.write_text(picture(results["reporter"]))
 
 
 def filled(page: str, results: Mapping[str, Result]) -> str:
@@ -56,8 +56,4 @@ def machines(results: Mapping[str, Result]) -> str:
 
 def picture(result: Result) -> str:
     """Return the picture of what a call costs, of medians over the rounds."""
-    figures = {
-        name: {mark: spread(values).median for mark, values in measures.items()}
-        for name, measures in result.samples.items()
-    }
-    return percentiles(caller.TITLE, figures)
+    return percentiles(calls.TITLE, calls.figures(reporter.of("calls", result.samples)))

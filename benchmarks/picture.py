@@ -1,11 +1,14 @@
-"""A picture of percentiles: one line for each contender, on a logarithmic scale, as SVG."""
+"""A picture of percentiles: one line for each contender, on a logarithmic scale, as SVG.
+
+A bar ends at the smallest mark, which is what most calls take; the line goes on to the largest.
+"""
 
 import math
 from collections.abc import Mapping
 from html import escape
 
-WIDTH, LABELS, MARGIN, TOP, LINE = 1000, 270, 40, 90, 44  # pixels
-COLORS = ("#2563eb", "#d97706", "#dc2626")
+WIDTH, LABELS, MARGIN, TOP, LINE = 1000, 300, 40, 90, 32  # pixels
+COLORS = ("#2563eb", "#0d9488", "#d97706", "#dc2626")  # of the marks, from the smallest to the largest
 _UNITS = ((1e6, "ms"), (1e3, "µs"), (1, "ns"))
 
 
@@ -43,6 +46,7 @@ def percentiles(title: str, figures: Mapping[str, Mapping[str, float]]) -> str:
         ends = [x(value) for value in marks.values()]
         lines += [
             f'<text x="20" y="{y + 5}" fill="#0f172a">{escape(name)}</text>',
+            f'<path d="M{LABELS} {y}H{min(ends)}" stroke="#dbeafe" stroke-width="14"/>',
             f'<path d="M{min(ends)} {y}H{max(ends)}" stroke="#94a3b8" stroke-width="3"/>',
             *(f'<circle cx="{at}" cy="{y}" r="6" fill="{color}"/>' for at, color in zip(ends, COLORS, strict=True)),
         ]

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import sinks
 from benchmarks.catalogue import BENCHMARKS
+from benchmarks.reporter.ways import WAYS
 from benchmarks.rounds import Size
 from benchmarks.sinks import elasticsearch, mongo
 from tests.conftest import missing
@@ -13,15 +14,19 @@ from tests.servers.fixtures import need_elasticsearch, need_mongo
 from tests.servers.redis import KINDS, find
 
 #: By benchmark, how many aims it has, and tables if there are several.
-AIMS = {"caller": 2, "service": 2, "log": 0, "drain": 2, "latency": 1, "redis": 7, "sinks": 12}
-TABLES = {"redis": 7, "sinks": 7}
+AIMS = {"reporter": 10, "log": 0, "drain": 2, "latency": 1, "redis": 7, "sinks": 12}
+TABLES = {"reporter": 4, "redis": 7, "sinks": 7}
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "reporter" else name for name in BENCHMARKS]
+)
 def test_a_benchmark_prints_its_table_and_its_aims(run_benchmarks, name):
     """One round of a tiny part of the work ends well, and says what was measured, how, and on what."""
-    if name == "redis" and not any(map(find, KINDS)):
+    if name in ("redis", "reporter") and not any(map(find, KINDS)):
         missing("a Redis server", f"it comes from {', '.join(KINDS.values())}")
+    if name == "reporter" and not all(way.installed for way in WAYS.values()):
+        pytest.skip("what the reporter is compared with is not installed; `make bench` does it")
     if name == "sinks":
         need_mongo()
         need_elasticsearch()
@@ -39,7 +44,7 @@ def test_unknown_names_are_refused(run_benchmarks):
     """A name that is none is answered with those that are, and nothing is measured."""
     done = run_benchmarks("drain", "drian")
     assert done.returncode == 2
-    assert "no benchmark is called drian; there are caller, service, log, drain, latency, redis, sinks" in done.stderr
+    assert "no benchmark is called drian; there are reporter, log, drain, latency, redis, sinks" in done.stderr
     assert not done.stdout
 
 
