@@ -1,7 +1,10 @@
 """The sender against a log that fails in every way a log may fail, by a hypothesis state machine."""
 
 import random
+import shutil
+import tempfile
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +29,7 @@ _FAULTS = [*_ERRORS, *[("lost", error) for error in _ERRORS]]
 _BOUND = 50
 _BYTES = 2_000
 _WINDOW = 10.0
-_SETTINGS = hypothesis_settings(max_examples=200, stateful_step_count=30, deadline=None)
+_SETTINGS = hypothesis_settings(max_examples=100, stateful_step_count=30, deadline=None)
 
 
 class SenderMachine(RuleBasedStateMachine):
@@ -40,10 +43,14 @@ class SenderMachine(RuleBasedStateMachine):
         self.now = 0.0
         self.queue: deque[Any] = deque()
         options = Settings(buffer=self.log, records_buffer_size=_BOUND, buffer_bytes=_BYTES, max_record_bytes=300)
-        options = options._replace(resend_window=_WINDOW)
+        options = options._replace(resend_window=_WINDOW, **self.options())
         self.sender = Sender(self.queue, options.checked(), lambda: self.log, lambda: self.now)
         self.recorded = 0
         self.good: list[int] = []
+
+    def options(self) -> dict[str, Any]:
+        """Return what is special about the reporter's settings."""
+        return {}
 
     @rule(kinds=st.lists(st.sampled_from(["good", "good", "good", "bad", "large"]), max_size=60))
     def record(self, kinds: list[str]) -> None:
@@ -82,9 +89,9 @@ class SenderMachine(RuleBasedStateMachine):
 
     @invariant()
     def ledger_balances(self) -> None:
-        """Recorded is confirmed, rejected, dropped or in memory."""
+        """Recorded is confirmed, spilled, rejected, dropped or in memory."""
         dropped = sum(self.sender.drops().values())
-        assert self.recorded == self.sender.confirmed + dropped + self.sender.in_memory
+        assert self.recorded == self.sender.confirmed + self.sender.spilled + dropped + self.sender.in_memory
 
     @invariant()
     def nothing_is_doubled_or_out_of_order(self) -> None:
@@ -105,15 +112,16 @@ class SenderMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Once the log works again everything good arrives, and the log knows of every drop."""
         self.log.faults.clear()
-        self.now += 1.0
-        self.sender.retry_now()
-        self.sender.turn()  # asks, if there is a window
+        self.log.down = None
         for _ in range(1000):
-            if self.sender.idle:
-                break
+            self.now += 1.0
             self.sender.retry_now()
             self.sender.turn(True)
+            self.sender.turn()  # asks, if there is a window
+            if self.sender.idle and not self.sender.spilled:
+                break
         assert self.sender.idle
+        assert not self.sender.spilled
         self.sender.finish(1.0)
         assert self.log.total_drops() == self.sender.drops()
         self.check_arrivals()
@@ -193,10 +201,32 @@ class WindowMachine(SenderMachine):
         return number
 
 
-@pytest.mark.parametrize("machine", [SenderMachine, RecreatedMachine, ForgottenMachine, WindowMachine])
+class SpillMachine(WindowMachine):
+    """The same with a spill file between."""
+
+    def options(self) -> dict[str, Any]:
+        """Spill into a folder of its own."""
+        self.folder = tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+        return {"buffer": "sqlite:////of/the/test.db", "overflow": "spill", "spill_folder": self.folder}
+
+    @rule(away=st.booleans())
+    def go_away(self, away: bool) -> None:
+        """The buffer goes away until it is back."""
+        self.log.down = BufferUnavailable("away") if away else None
+
+    def teardown(self) -> None:
+        """As before."""
+        try:
+            super().teardown()
+        finally:
+            shutil.rmtree(self.folder)
+
+
+@pytest.mark.parametrize("machine", [SenderMachine, RecreatedMachine, ForgottenMachine, WindowMachine, SpillMachine])
 def test_no_record_is_lost_or_doubled_whatever_the_log_does(machine: type[SenderMachine]) -> None:
     """Under any sequence of faults the ledger balances and every good record arrives once.
 
     So it does if the log goes back in time, as far as the resend window covers. What is lost beyond that is counted.
     """
-    run_state_machine_as_test(machine, settings=_SETTINGS)
+    settings = hypothesis_settings(_SETTINGS, max_examples=25) if machine is SpillMachine else _SETTINGS
+    run_state_machine_as_test(machine, settings=settings)
