@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         record,
         stop_on_sigterm,
     )
+    from pumpkit.reporter.capture import CapturedRecords, RejectedRecord, captured
 
 __version__ = "0.1.0"
 
@@ -44,6 +45,7 @@ _HOMES = {
         "record",
         "stop_on_sigterm",
     ),
+    "pumpkit.reporter.capture": ("CapturedRecords", "RejectedRecord", "captured"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -51,6 +53,7 @@ __all__ = [
     "ALLOW",
     "DENY",
     "AnalyticsRecord",
+    "CapturedRecords",
     "ByteSize",
     "ConfigError",
     "FlushResult",
@@ -61,6 +64,7 @@ __all__ = [
     "PumpkitError",
     "Record",
     "Records",
+    "RejectedRecord",
     "Reporter",
     "ReporterStats",
     "Sample",
@@ -69,6 +73,7 @@ __all__ = [
     "Shorten",
     "Unavailable",
     "__version__",
+    "captured",
     "configure",
     "flush",
     "get_reporter",

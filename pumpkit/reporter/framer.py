@@ -52,7 +52,7 @@ class Framer:
         self.told: dict[str, int] = {}
         self._next_seq = 0
         self._source = settings.source
-        self._common = _common(settings)
+        self._common = common_of(settings)
         self._codec = codec
         self._packer = RecordPacker(settings.max_record_bytes)
         self._slice_bytes = min(_SLICE_BYTES, settings.max_record_bytes) // 2
@@ -125,7 +125,7 @@ class Framer:
         left = len(self._queue)
         while left > 0 and self._records < frames.MAX_RECORDS and self._bytes < _FRAME_BYTES:
             records = self._take(min(self._slice, left, frames.MAX_RECORDS - self._records))
-            packed = self._pack(records)
+            packed = self.pack(records)
             size = sum(len(blob) for blob, _ in packed.runs)
             self._runs += packed.runs
             self._records += len(records) - len(packed.rejected)
@@ -148,14 +148,15 @@ class Framer:
             self.taken -= wanted - len(records)
         return records
 
-    def _pack(self, records: list[Any]) -> Packed:
+    def pack(self, records: list[Any]) -> Packed:
+        """Pack what may leave the process of records. Raises nothing."""
         try:
             shown = [self._shown(record) for record in records] if self._fields or self._detail else records
             return self._packer.pack(shown)
         except BaseException as error:  # such as SystemExit, from code of the record's own
             if len(records) == 1:
                 return Packed([], [Unpackable(f"packing it raised {type(error).__name__}: {error}")])
-        each = [self._pack([record]) for record in records]
+        each = [self.pack([record]) for record in records]
         return Packed([run for one in each for run in one.runs], [error for one in each for error in one.rejected])
 
     def _shown(self, record: object) -> object:
@@ -181,7 +182,7 @@ class Framer:
             )
 
 
-def _common(settings: Settings) -> Mapping[str, Any] | None:
+def common_of(settings: Settings) -> Mapping[str, Any] | None:
     """Return the common fields of this process; a callable has to make them first."""
     common = settings.common
     if common is None or isinstance(common, Mapping):

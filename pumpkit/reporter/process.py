@@ -46,6 +46,11 @@ def watch(forked: Forked) -> None:
     _to_renew[id(forked)] = forked
 
 
+def watched() -> list[Forked]:
+    """Return what is renewed in a child."""
+    return [forked for reference in _to_renew.valuerefs() if (forked := reference()) is not None]
+
+
 def expect_exit(outbox: "Outbox") -> None:
     """Empty this outbox when the process ends."""
     global _exit_expected
@@ -57,10 +62,10 @@ def expect_exit(outbox: "Outbox") -> None:
     if multiprocessing is None or multiprocessing.parent_process() is None:
         return  # registered when this was imported, so called after the handlers that came later and may record
     # A child of multiprocessing forgets what its parent registered, and before Python 3.13 runs finalizers only.
-    atexit.unregister(_at_exit)
-    atexit.register(_at_exit)
+    atexit.unregister(finish)
+    atexit.register(finish)
     util: Any = sys.modules["multiprocessing.util"]
-    util.Finalize(None, _at_exit, exitpriority=-1000)
+    util.Finalize(None, finish, exitpriority=-1000)
 
 
 def forget(outbox: "Outbox") -> None:
@@ -112,10 +117,8 @@ def begin_anew() -> None:
     # With the parent's connections: to use or even to close one here could take locks away from the parent.
     _parked.extend(_outboxes.values())
     _outboxes.clear()
-    for reference in _to_renew.valuerefs():
-        forked = reference()
-        if forked is not None:
-            forked.renew()
+    for forked in watched():
+        forked.renew()
 
 
 def notice_fork() -> None:
@@ -127,21 +130,42 @@ def notice_fork() -> None:
 # The end ----------------------------------------------------------------------------------------------------
 
 
-def _at_exit() -> None:
-    """Send what waits, and say in one line what could not be sent. Runs twice in some processes."""
+def finish(timeout: float | None = None) -> None:
+    """Let every reporter of this process send what waits and end; say in one line what could not be sent.
+
+    The exit handlers of Python do this. A process that runs none of them, because it ends by `os._exit`, calls it itself.
+    It takes `timeout` seconds at most, by default each reporter's `exit_timeout`; a second call has nothing to do.
+    """
     outboxes = list(_outboxes.values())
     try:
         for outbox in outboxes:
-            outbox.stop()
+            outbox.stop(timeout)
         for outbox in outboxes:
             outbox.join()
     finally:
-        left = [line for outbox in outboxes if (line := outbox.left())]
-        if left and sys.stderr is not None:
-            with contextlib.suppress(Exception):  # it may be closed
-                print("pumpkit:", "; ".join(left), file=sys.stderr, flush=True)
+        _tell(outboxes)
         for outbox in outboxes:
             forget(outbox)  # it has been told of, so the second run says nothing
+
+
+def send(timeout: float | None = None) -> None:
+    """Let every reporter of this process send what waits, and go on; say in one line what could not be sent yet.
+
+    For a process that may be killed next. It takes `timeout` seconds at most, by default each reporter's `exit_timeout`.
+    """
+    began = time.monotonic()
+    outboxes = list(_outboxes.values())
+    for outbox in outboxes:
+        allowed = outbox.exit_timeout if timeout is None else timeout
+        outbox.flush(max(0.0, began + allowed - time.monotonic()))
+    _tell(outboxes)
+
+
+def _tell(outboxes: "list[Outbox]") -> None:
+    left = [line for outbox in outboxes if (line := outbox.left())]
+    if left and sys.stderr is not None:
+        with contextlib.suppress(Exception):  # it may be closed
+            print("pumpkit:", "; ".join(left), file=sys.stderr, flush=True)
 
 
 def stop_on_sigterm() -> None:
@@ -173,11 +197,11 @@ class _Terminator:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if callable(self.previous):
             self.previous(number, frame)
-        if _runs(_at_exit, frame):
+        if _runs(finish, frame):
             return
         util: Any = sys.modules.get("multiprocessing.util")
         if util is not None and _runs(util._exit_function, frame):
-            _at_exit()  # the exception would pass over the finalizers of this child, and so over ours
+            finish()  # the exception would pass over the finalizers of this child, and so over ours
         raise SystemExit(128 + number)
 
 
@@ -190,4 +214,4 @@ def _runs(function: Any, frame: FrameType | None) -> bool:
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=begin_anew)
 uwsgi.follow(notice_fork)
-atexit.register(_at_exit)
+atexit.register(finish)

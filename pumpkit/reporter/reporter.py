@@ -14,6 +14,9 @@ from pumpkit.values import MAX_RECORD
 
 log = logging.getLogger("pumpkit.reporter")
 
+#: Makes the outbox of a reporter, of its settings and whether it is closed; a capture puts another in its place.
+make_outbox: Callable[[Settings, bool], Outbox] = Outbox
+
 
 class FlushResult(NamedTuple):
     """Records since the reporter began in this process: confirmed, still in memory or in the spill file, dropped."""
@@ -134,7 +137,7 @@ class Reporter:
 
     def _set_up(self, settings: Settings) -> None:
         self._settings = settings
-        self._use(Outbox(settings))
+        self._use(make_outbox(settings, False))
 
     def _use(self, outbox: Outbox) -> None:
         self._outbox = outbox
@@ -197,7 +200,7 @@ class Reporter:
         """Begin anew in the child of a fork: what waits is the parent's, and so are its connection and its thread."""
         waiting = self._outbox.queue if uwsgi.is_heir() else None
         usable = self._settings.buffer is None or isinstance(self._settings.buffer, str)
-        self._use(Outbox(self._settings, closed=self._outbox.closed or not usable))
+        self._use(make_outbox(self._settings, self._outbox.closed or not usable))
         if waiting:
             self._outbox.inherit(waiting)
 
