@@ -111,5 +111,5 @@ servers: system-tools $(VENV)/.dev ## install the servers for tests, in .servers
 
 .PHONY: system-tools
 system-tools:
-	@tools/need-command openssl=openssl redis-server=redis-server strace=strace systemd-analyze=systemd \
+	@tools/need-command curl=curl openssl=openssl redis-server=redis-server strace=strace systemd-analyze=systemd \
 		javac=default-jdk-headless mvn=maven

@@ -146,7 +146,7 @@ def recorded(
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(f"{function.__qualname__} is a generator: decorate a function that returns its decision")
 
-        if inspect.iscoroutinefunction(function):
+        if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
             waiting = cast(Callable[P, Awaitable[Any]], function)
 
             @functools.wraps(function)
@@ -234,7 +234,7 @@ def _effect(decided: _Decided) -> str:
 
 def _conclusion(decided: _Decided) -> str:
     if decided.verdict.conclusion is not None:
-        return str(decided.verdict.conclusion)
+        return _word(decided.verdict.conclusion)
     names = [] if isinstance(decided.deciders, str) else [_name(policy) for policy in decided.deciders]
     if decided.verdict:
         return f"policies {', '.join(names)} allow access" if names else "access is allowed"
@@ -252,6 +252,14 @@ def _name(policy: Any) -> str:
         return str(policy.get("id", "?") if isinstance(policy, Mapping) else getattr(policy, "id", policy))
     except Exception:  # of a class that has code of its own
         return "?"
+
+
+def _word(value: object) -> str:
+    """Return what should be text already."""
+    try:
+        return "" if value is None else str(value)
+    except Exception:  # of a class that has code of its own
+        return _UNREADABLE
 
 
 def _text(value: object) -> str:
@@ -284,7 +292,7 @@ def _expire_at(decided: _Decided) -> datetime.datetime | None:
 
 _MADE: dict[str, Callable[[_Decided], Any]] = {
     "timestamp": lambda decided: decided.timestamp,
-    "username": lambda decided: _text(decided.username),
+    "username": lambda decided: _word(decided.username),
     "effect": _effect,
     "conclusion": _conclusion,
     "request": lambda decided: _text(decided.request),

@@ -6,6 +6,7 @@ import functools
 import json
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,19 @@ class Policy:
     subjects: frozenset[str]
 
 
+@pytest.mark.parametrize(
+    ("username", "told"),
+    [(uuid.UUID(int=7), str(uuid.UUID(int=7))), (7, "7"), (None, ""), ("\udc80", "\udc80")],
+)
+def test_a_username_is_text(book: Book, username: Any, told: str) -> None:
+    """Whatever stands for a user becomes text, and nobody becomes no text."""
+    with Decision(username, REQUEST, reporter=book.reporter) as decision:
+        decision.deny(conclusion=username)
+    record = book.record()
+    assert record["username"] == told
+    assert record["conclusion"] == (told or "no policy allowed access")
+
+
 def test_objects_become_json(book: Book) -> None:
     """Requests and policies may be objects of classes; a policy that is text is its own name."""
     with Decision("peter", Policy("request", frozenset("a")), reporter=book.reporter) as decision:
@@ -331,8 +345,8 @@ def test_questions_that_fail_change_nothing(book: Book) -> None:
     assert (record["username"], record["request"], record["effect"]) == ("", '{"unreadable":true}', "allow")
 
 
-def test_methods_and_partials_decide_too(book: Book) -> None:
-    """A method keeps its object, a partial function its arguments, and both their names."""
+def test_whatever_can_be_called_decides(book: Book) -> None:
+    """A method keeps its object and its docstring, a partial function its arguments; an object may be called later."""
 
     class Guard:
         @recorded(username=lambda self, name: name, request=lambda self, name: self.door, reporter=book.reporter)
@@ -345,10 +359,15 @@ def test_methods_and_partials_decide_too(book: Book) -> None:
     async def decide(name: str, request: object) -> bool:
         return True
 
+    class Later:
+        async def __call__(self, name: str, request: object) -> bool:
+            return True
+
     assert Guard().is_allowed("peter")
     assert Guard.is_allowed.__doc__ == "Whether somebody may come in."
     assert asyncio.run(watched(book, functools.partial(decide, "peter"))(request=REQUEST)) is True
-    assert [record["effect"] for record in book.records()] == ["allow", "allow"]
+    assert asyncio.run(watched(book, Later())("peter", REQUEST)) is True
+    assert [record["effect"] for record in book.records()] == ["allow"] * 3
 
 
 def test_generators_are_refused(book: Book) -> None:

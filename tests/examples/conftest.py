@@ -1,6 +1,7 @@
 """The example of an authorization service, run as its README says: the service, its load, and a runner."""
 
 import csv
+import importlib.util
 import json
 import os
 import re
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.conftest import missing
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "authz"
@@ -143,6 +146,9 @@ def number_of(row: dict[str, str]) -> int:
 @pytest.fixture
 def example(tmp_path: Path) -> Iterator[Example]:
     """Return a fresh copy of the example."""
+    for module in ("pumpkit_csv", "starlette", "uvicorn"):
+        if importlib.util.find_spec(module) is None:
+            missing(module, "pip install -e '.[dev]' -e ./pumpkit_csv")
     made = Example(tmp_path)
     yield made
     made.stop()

@@ -3,7 +3,11 @@
 import json
 import signal
 import sys
+import urllib.error
+import urllib.request
 from collections import Counter
+
+import pytest
 
 from tests.examples.conftest import PUMPKIT, Example, number_of
 
@@ -84,6 +88,32 @@ def test_recording_is_switched_by_the_configuration(example: Example) -> None:
     warned = example.log.read_text()
     assert "pool_size=50: one thread sends for this process" in warned
     assert "analytics.storage-expiration-time has no effect" in warned
+
+
+def test_what_is_no_request_is_no_decision(example: Example) -> None:
+    """A body that cannot be read gets status 400 and no record; who asks is what the header says, not the body."""
+    service = example.serve()
+    for body in (b"", b"[", b"[]", b'{"subject": 7}', b'{"context": "x"}', b"[" * 100_000):
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            ask(example, body)
+    body = {"subject": "users:peter", "action": "get", "resource": "resources:articles:1", "context": {"username": "x"}}
+    assert ask(example, json.dumps(body).encode()) == {"allowed": True}
+    del body["context"]
+    denied = {"allowed": False, "denied": True, "reason": "Request was denied by default"}
+    assert ask(example, json.dumps({**body, "action": "burn"}).encode()) == denied
+    example.end(service)
+    runner = example.start(PUMPKIT, "run")
+    example.wait_until(lambda: len(example.rows()) >= 2, "the records")
+    assert example.end(runner) == 0
+    assert [(row["username"], row["effect"]) for row in example.rows()] == [("colin", "allow"), ("colin", "deny")]
+    assert {json.loads(row["request"])["context"]["username"] for row in example.rows()} == {"colin"}
+
+
+def ask(example: Example, body: bytes) -> object:
+    """Send a body as colin, and return the answer."""
+    request = urllib.request.Request(f"{example.url}/v1/authz", body, {"X-Username": "colin"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
 
 
 def test_a_wrong_configuration_is_told_by_line_and_key(example: Example) -> None:

@@ -1,12 +1,14 @@
 """The tutorial on the authorization service, done as it says: its commands run, and print what the page shows."""
 
 import re
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from tests.conftest import missing
 from tests.docs.conftest import ROOT, blocks
 from tests.examples.conftest import PATIENCE, PUMPKIT, Example
 
@@ -72,6 +74,8 @@ class Reader:
 
 def test_the_page(example: Example) -> None:
     """Every command works as it stands, and prints what the page shows."""
+    if shutil.which("curl") is None:
+        missing("curl", "make system-tools")
     reader = Reader(example)
     for command in commands():
         reader.do(command)
