@@ -32,20 +32,20 @@ class ReporterStats(NamedTuple):
     Counts are of records since the reporter began in this process. What was recorded is `confirmed` + `spilled` +
     `pending` + `sampled` + the sum of `drops`.
 
-    producer: what its records are numbered under (32 hex digits), None before the first frame.
-    queued: those not in a frame yet.
-    pending: those in memory, `queued` included.
-    sent: those that the buffer was handed at least once.
-    confirmed: those that the buffer has.
-    spilled: those in the spill file that were not sent on yet.
-    sampled: those that `sample` left out.
-    drops: by cause: full, unpackable, too-large, unsent.
-    frames, frame_bytes: frames in memory that are not confirmed, and their bytes.
-    sent_bytes: bytes of the frames that the buffer has confirmed.
-    trouble: why the buffer does not take frames now, None while it does.
-    last_error: the last reason why it did not, None if it always did.
-    append_seconds: how long the last append took, None before the first.
-    resent: those that the buffer had confirmed and then forgotten, each time they became `pending` again.
+    - `producer`: what its records are numbered under (32 hex digits), None before the first frame.
+    - `queued`: those not in a frame yet.
+    - `pending`: those in memory, `queued` included.
+    - `sent`: those that the buffer was handed at least once.
+    - `confirmed`: those that the buffer has.
+    - `spilled`: those in the spill file that were not sent on yet.
+    - `sampled`: those that `sample` left out.
+    - `drops`: by cause: full, unpackable, too-large, unsent.
+    - `frames`, `frame_bytes`: frames in memory that are not confirmed, and their bytes.
+    - `sent_bytes`: bytes of the frames that the buffer has confirmed.
+    - `trouble`: why the buffer does not take frames now, None while it does.
+    - `last_error`: the last reason why it did not, None if it always did.
+    - `append_seconds`: how long the last append took, None before the first.
+    - `resent`: those that the buffer had confirmed and then forgotten, each time they became `pending` again.
     """
 
     producer: str | None
