@@ -4,7 +4,7 @@
 hand one record a decision to a reporter, with the fields of `pumpkit.AnalyticsRecord`. A decision that raises was not
 granted, so it is recorded as denied; the exception goes on as it would without them.
 
-The deciding thread only keeps what it has at hand, which takes it about two microseconds; the JSON and the conclusion are
+The deciding thread keeps what it has at hand, which takes it about two microseconds; the JSON and the conclusion are
 made of that in the background, when the record is packed. So that they tell of the decision, and not of later, a
 request that is a dict is copied when the decision begins, with the dicts and lists in it, and a list of policies when
 the decision is made. Nothing deeper is: replace policies rather than edit them, or hand over text.
