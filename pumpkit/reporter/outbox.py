@@ -52,6 +52,8 @@ class Outbox:
         if settings.copy or self._taken:
             self.append = self._append
         self.closed = closed
+        #: Seconds that the end of the process may take to send what waits.
+        self.exit_timeout = settings.exit_timeout
         self.sender = Sender(self.queue, settings, self._open)
         self._settings = settings
         self._thread: threading.Thread | None = None
@@ -159,7 +161,7 @@ class Outbox:
             process.expect_exit(self)
             if not uwsgi.may_start_threads():
                 return False
-            thread = threading.Thread(target=self._run, name="pumpkit-reporter", daemon=True)
+            thread = _thread(self._run)
             thread.start()
             self._thread = thread
             self.limit = self._settings.records_buffer_size
@@ -188,7 +190,7 @@ class Outbox:
     def stop(self, timeout: float | None = None) -> None:
         """Send what waits, for `timeout` seconds (by default `exit_timeout`), and end. Does not wait; see `join`."""
         if self._stop_at is None:
-            self._stop_at = time.monotonic() + (self._settings.exit_timeout if timeout is None else timeout)
+            self._stop_at = time.monotonic() + (self.exit_timeout if timeout is None else timeout)
         self.limit = 0
         self._bell.ring()
 
@@ -233,6 +235,8 @@ class Outbox:
         ending = False
         while True:
             deadline = self._stop_at if until is None else until
+            if _is_waited_for():  # the exit handler sends the rest
+                return
             if self._take_asks() or (deadline is not None and not ending):
                 self.sender.retry_now()
             ending = deadline is not None
@@ -277,6 +281,20 @@ class Outbox:
 def _append_timeout(deadline: float | None) -> float:
     """Return the seconds one append may take; a little even after the deadline."""
     return APPEND_TIMEOUT if deadline is None else max(0.05, min(APPEND_TIMEOUT, deadline - time.monotonic()))
+
+
+def _thread(target: Callable[[], None]) -> threading.Thread:
+    """Return a thread that does not keep the program from ending."""
+    try:
+        return threading.Thread(target=target, name="pumpkit-reporter", daemon=True)
+    except RuntimeError:  # isolated subinterpreters have no such threads: it has to see by itself that the end has come
+        return threading.Thread(target=target, name="pumpkit-reporter", daemon=False)
+
+
+def _is_waited_for() -> bool:
+    """Whether this is a thread that the end of its interpreter waits for, and that is all it waits for."""
+    thread = threading.current_thread()
+    return not thread.daemon and thread.name == "pumpkit-reporter" and not threading.main_thread().is_alive()
 
 
 def _interpreter_ends() -> bool:

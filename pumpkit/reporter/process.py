@@ -133,7 +133,7 @@ def notice_fork() -> None:
 def finish(timeout: float | None = None) -> None:
     """Let every reporter of this process send what waits and end; say in one line what could not be sent.
 
-    The exit handlers of Python do this. A process that runs none of them, because it ends by `os._exit`, calls it itself.
+    An exit handler of Python does this. A process that runs none, because it ends by `os._exit`, calls it itself.
     It takes `timeout` seconds at most, by default each reporter's `exit_timeout`; a second call has nothing to do.
     """
     outboxes = list(_outboxes.values())
@@ -151,7 +151,8 @@ def finish(timeout: float | None = None) -> None:
 def send(timeout: float | None = None) -> None:
     """Let every reporter of this process send what waits, and go on; say in one line what could not be sent yet.
 
-    For a process that may be killed next. It takes `timeout` seconds at most, by default each reporter's `exit_timeout`.
+    For a process that may be killed next. It takes `timeout` seconds at most, by default each reporter's
+    `exit_timeout`.
     """
     began = time.monotonic()
     outboxes = list(_outboxes.values())
@@ -165,7 +166,7 @@ def _tell(outboxes: "list[Outbox]") -> None:
     left = [line for outbox in outboxes if (line := outbox.left())]
     if left and sys.stderr is not None:
         with contextlib.suppress(Exception):  # it may be closed
-            print("pumpkit:", "; ".join(left), file=sys.stderr, flush=True)
+            print(f"pumpkit: {'; '.join(left)}", file=sys.stderr, flush=True)
 
 
 def stop_on_sigterm() -> None:

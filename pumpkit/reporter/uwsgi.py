@@ -2,7 +2,7 @@
 
 A fork in C takes along whatever locks the threads of that process hold, the interpreter's own included, so no thread is
 started there. What was recorded while the application was loaded is sent by the first worker: the master runs no Python
-after its forks, not even at its end. With `--lazy-apps` workers load the application themselves, and none of this matters.
+after its forks, not even at its end. With `--lazy-apps` workers load the application, and none of this matters.
 """
 
 import importlib

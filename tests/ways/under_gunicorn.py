@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 from tests.ways.way import Stage, Way
-from tests.ways.web import ASGI, WSGI, Server, join, need
+from tests.ways.web import ASGI, WSGI, Server, need
 
 _GROUP = "gunicorn"
 

@@ -2,10 +2,9 @@
 
 import http.client
 import importlib.util
-import signal
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from tests.conftest import missing
 from tests.programs import wait_until
@@ -94,17 +93,17 @@ class Server:
             thread.start()
         return threads
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, status: int = 0) -> None:
-        """Tell it to stop, and wait for its end."""
+    def stop(self, how: Callable[[], object] | None = None, status: int = 0) -> None:
+        """Tell it to stop, by SIGTERM or as `how` does, and wait for its end."""
         self._stage.ending()
-        self.process.send_signal(number)
+        (how or self.process.terminate)()
         self._stage.end(self.process, status)
 
-    def stop_under_load(self, number: signal.Signals = signal.SIGTERM, status: int = 0) -> None:
+    def stop_under_load(self, how: Callable[[], object] | None = None, status: int = 0, workers: int = 2) -> None:
         """Let clients ask all the time, stop it in the middle, and wait for the end."""
         clients = self.load(4, 100_000)
-        wait_until(lambda: self.answered > 100 and len(self.workers) == 2, "100 answers of both workers")
-        self.stop(number, status)
+        wait_until(lambda: self.answered > 100 and len(self.workers) == workers, "100 answers of all workers")
+        self.stop(how, status)
         join(clients)
 
 
