@@ -156,6 +156,11 @@ class Reporter:
         process.notice_fork()
         self._outbox.take(record)
 
+    @property
+    def source(self) -> str:
+        """The name of the service, as it was given."""
+        return self._settings.source
+
     def flush(self, timeout: float = 5.0) -> FlushResult:
         """Wait until all that was recorded before is confirmed, spilled or dropped, `timeout` seconds at most."""
         self._outbox.flush(timeout)
