@@ -48,15 +48,16 @@ def test_every_decision_is_in_the_files_once(example: Example) -> None:
 def test_a_restart_under_load_loses_nothing(example: Example) -> None:
     """The service is ended and started again while requests come in: whatever was answered was recorded, once."""
     service = example.serve("uvicorn", "--factory", "authz_service.app:create", "--workers=2", f"--port={example.port}")
-    load = example.start(*example.load(0, 1_500))
+    load = example.start(*example.load(0, 3_000))
     example.wait_until(lambda: (example.folder.parent / "state" / "pumpkit" / "buffer.db").exists(), "a first record")
     example.end(service)
+    assert load.poll() is None
     service = example.serve()
     assert load.wait(60) == 0
     example.end(service)
     runner = example.start(PUMPKIT, "run")
     answered = example.answered()
-    assert {0, 1_499} <= set(answered)  # of both services
+    assert {0, 2_999} <= set(answered)  # of both services
     example.wait_until(lambda: len(example.rows()) >= len(answered), "the records")
     assert example.end(runner) == 0
     numbers = [number_of(row) for row in example.rows()]
