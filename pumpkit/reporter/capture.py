@@ -9,7 +9,7 @@ import reprlib
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -67,33 +67,41 @@ def captured() -> Iterator[CapturedRecords]:
     def make(settings: Settings, closed: bool = False) -> Outbox:
         return _CapturingOutbox(settings, closed, records)
 
-    began_in = os.getpid()
-    make_before = reporter.make_outbox
-    reporter.make_outbox = make
-    before = []
-    for one in _reporters():
-        before.append((weakref.ref(one), one._settings, one._outbox))
-        one._use(make(one._settings, one._outbox.closed))
+    undo = _replace_outboxes(make)
     try:
         yield records
     finally:
-        reporter.make_outbox = make_before
-        new = set(_reporters())
-        for reference, settings, outbox in before:
-            found = reference()
-            if found is None:  # nobody holds it any more
-                outbox.stop()
-                continue
-            new.discard(found)
-            found._settings = settings
-            found._use(outbox)
-            if os.getpid() != began_in:  # the outbox is the parent's
-                found.renew()
-        for found in new:
-            found._use(make_before(found._settings, found._outbox.closed))
+        undo()
     if records.rejected:
         lines = [f"{one.cause}: {one.reason}: {reprlib.repr(one.record)}" for one in records.rejected]
         raise AssertionError("\n  ".join([f"{len(lines)} records would reach no sink:", *lines]))
+
+
+def _replace_outboxes(make: Callable[[Settings, bool], Outbox]) -> Callable[[], None]:
+    """Give every reporter an outbox of another kind; return what undoes that. Keeps no reporter alive."""
+    began_in, make_before = os.getpid(), reporter.make_outbox
+    reporter.make_outbox = make
+    before = [(weakref.ref(one), one._settings, one._outbox) for one in _reporters()]
+    for one in _reporters():
+        one._use(make(one._settings, one._outbox.closed))
+
+    def undo() -> None:
+        reporter.make_outbox = make_before
+        new = set(_reporters())
+        for reference, settings, outbox in before:
+            one = reference()
+            if one is None:  # nobody holds it any more
+                outbox.stop()
+                continue
+            new.discard(one)
+            one._settings = settings
+            one._use(outbox)
+            if os.getpid() != began_in:  # the outbox is the parent's
+                one.renew()
+        for one in new:
+            one._use(make_before(one._settings, one._outbox.closed))
+
+    return undo
 
 
 def _reporters() -> list[reporter.Reporter]:
