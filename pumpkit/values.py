@@ -51,7 +51,11 @@ def _deepest() -> int:
 
 #: Records are packed and unpacked inside a shell of this many one-element lists, which leaves MAX_DEPTH levels of
 #: msgpack's own: so the limit holds for untrusted bytes and costs nothing per record.
-SHELL = _deepest() - MAX_DEPTH - 1  # one for the list of records
+#:
+#: Without its C part, as in a second interpreter of a process, msgpack is limited by Python's stack instead; then what
+#: nests too deep is refused where it is read.
+_ONLY_PYTHON = msgpack.Packer.__module__ == "msgpack.fallback"
+SHELL = 1 if _ONLY_PYTHON else _deepest() - MAX_DEPTH - 1  # one for the list of records
 SHELL_BYTES = b"\x91" * SHELL
 
 

@@ -57,6 +57,7 @@ class Outbox:
         self.sender = Sender(self.queue, settings, self._open)
         self._settings = settings
         self._thread: threading.Thread | None = None
+        self._leaving = False  # the interpreter ends, and waits for the thread
         self._starting = threading.Lock()
         self._start_again = 0.0
         self._driving = threading.Lock()
@@ -153,7 +154,7 @@ class Outbox:
         """Start the thread unless it runs; return whether it does. Never waits: another caller may be at it."""
         if self._alive:
             return True
-        if self._stop_at is not None or time.monotonic() < self._start_again:
+        if self._stop_at is not None or self._leaving or time.monotonic() < self._start_again:
             return False
         if not self._starting.acquire(blocking=False):
             return False
@@ -161,7 +162,8 @@ class Outbox:
             process.expect_exit(self)
             if not uwsgi.may_start_threads():
                 return False
-            thread = _thread(self._run)
+            self._bell = Bell()  # of this moment: gevent may have patched locks and threads by now
+            thread = self._new_thread()
             thread.start()
             self._thread = thread
             self.limit = self._settings.records_buffer_size
@@ -172,6 +174,17 @@ class Outbox:
         finally:
             self._starting.release()
         return self._alive
+
+    def _new_thread(self) -> threading.Thread:
+        """Return a thread that does not keep the program from ending. Raises RuntimeError where there is none."""
+        daemon = process.is_main_interpreter()
+        if not daemon:  # subinterpreters refuse daemon threads, or die of them; their end waits for others
+            process.expect_wait_for_threads(self._leave)
+        return threading.Thread(target=self._run, name="pumpkit-reporter", daemon=daemon)
+
+    def _leave(self) -> None:
+        self._leaving = True
+        self._bell.ring()
 
     def flush(self, timeout: float) -> None:
         """Wait until everything recorded so far has settled, `timeout` seconds at most."""
@@ -235,7 +248,7 @@ class Outbox:
         ending = False
         while True:
             deadline = self._stop_at if until is None else until
-            if _is_waited_for():  # the exit handler sends the rest
+            if until is None and self._leaving:  # the exit handler sends the rest
                 return
             if self._take_asks() or (deadline is not None and not ending):
                 self.sender.retry_now()
@@ -281,20 +294,6 @@ class Outbox:
 def _append_timeout(deadline: float | None) -> float:
     """Return the seconds one append may take; a little even after the deadline."""
     return APPEND_TIMEOUT if deadline is None else max(0.05, min(APPEND_TIMEOUT, deadline - time.monotonic()))
-
-
-def _thread(target: Callable[[], None]) -> threading.Thread:
-    """Return a thread that does not keep the program from ending."""
-    try:
-        return threading.Thread(target=target, name="pumpkit-reporter", daemon=True)
-    except RuntimeError:  # isolated subinterpreters have no such threads: it has to see by itself that the end has come
-        return threading.Thread(target=target, name="pumpkit-reporter", daemon=False)
-
-
-def _is_waited_for() -> bool:
-    """Whether this is a thread that the end of its interpreter waits for, and that is all it waits for."""
-    thread = threading.current_thread()
-    return not thread.daemon and thread.name == "pumpkit-reporter" and not threading.main_thread().is_alive()
 
 
 def _interpreter_ends() -> bool:

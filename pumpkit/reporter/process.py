@@ -5,6 +5,7 @@ there exit handlers are registered anew by the first record.
 """
 
 import atexit
+import concurrent.futures.thread  # noqa: F401  # it cannot be imported at exit, and redis, which may be, imports it
 import contextlib
 import os
 import signal
@@ -12,7 +13,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -66,6 +67,20 @@ def expect_exit(outbox: "Outbox") -> None:
     atexit.register(finish)
     util: Any = sys.modules["multiprocessing.util"]
     util.Finalize(None, finish, exitpriority=-1000)
+
+
+def is_main_interpreter() -> bool:
+    """Whether this is the main interpreter of the process; there is no public way to know."""
+    ask: Callable[[], bool] | None = getattr(threading, "_is_main_interpreter", None)  # new in Python 3.12
+    return ask is None or ask()
+
+
+def expect_wait_for_threads(call: Callable[[], object]) -> None:
+    """Call this when the interpreter begins to wait for its threads to end, which no public way tells of.
+
+    Raises RuntimeError if it has begun.
+    """
+    vars(threading)["_register_atexit"](call)
 
 
 def forget(outbox: "Outbox") -> None:

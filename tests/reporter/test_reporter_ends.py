@@ -344,3 +344,17 @@ def test_sigterm_during_the_end_of_a_child_loses_nothing(program: Any) -> None:
         """
     )
     assert _numbers(program) == [0]
+
+
+def test_a_driver_that_is_first_used_at_exit_can_be_imported_then(program: Any, redis_server: Any) -> None:
+    """A program that ends right after its first record has not imported the driver yet, and loses nothing."""
+    program.url = program.environment["PUMPKIT_BUFFER"] = redis_server.url
+    program.run(_BEGIN)
+    assert _numbers(program) == [0, 1, 2]
+
+
+def test_msgpack_without_its_c_part_will_do(program: Any) -> None:
+    """The reporter works with what msgpack has in Python only: all that a second interpreter of a process gets."""
+    program.environment["MSGPACK_PUREPYTHON"] = "1"
+    program.run(f"{_BEGIN}    reporter.record({{'n': 3, 'deep': [[{{'a': None}}]]}})")
+    assert _numbers(program) == [0, 1, 2, 3]

@@ -1,5 +1,5 @@
 """All ways, in the order of the page."""
 
-from tests.ways import children, exits, forks, loops
+from tests.ways import children, exits, forks, loops, subinterpreters
 
-WAYS = [*exits.WAYS, *forks.WAYS, *children.WAYS, *loops.WAYS]
+WAYS = [*exits.WAYS, *forks.WAYS, *children.WAYS, *loops.WAYS, *subinterpreters.WAYS]

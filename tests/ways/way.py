@@ -11,7 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,9 +73,11 @@ class Way(NamedTuple):
 class Stage:
     """One run of a way, under one condition of the buffer."""
 
-    def __init__(self, program: Program, condition: str) -> None:
+    def __init__(self, program: Program, condition: str, cleanup: ExitStack) -> None:
         self.program = program
         self.condition = condition
+        #: What has to be called when the stage has been judged.
+        self.cleanup = cleanup
         self.away = condition in ("away", "hanging")
         self.exit_timeout = EXIT_TIMEOUT_AWAY if self.away else EXIT_TIMEOUT
         self.locked_up = False
@@ -145,7 +147,7 @@ class Stage:
 
     def _told(self, missing: int) -> str:
         """Return who knows how many records are lost."""
-        lines = [line for text in self.errors for line in text.splitlines() if line.startswith("pumpkit: ")]
+        lines = [line for text in self.errors for line in text.splitlines() if "pumpkit: " in line]
         ways = {
             "on stderr": sum(int(n) for line in lines for n in re.findall(r"(\d+) records could not be sent", line)),
             "by `flush()`": sum(int(number) for (number,) in self._lines("told")),
@@ -224,10 +226,11 @@ def measure(way: Way, make_program: Callable[[str], Program]) -> Outcome:
     outcomes = {}
     for name in way.conditions:
         program = make_program(name)
-        stage = Stage(program, name)
-        with condition(program, name):
-            way.run(stage)
-        outcomes[name] = stage.judge()
+        with ExitStack() as cleanup:
+            stage = Stage(program, name, cleanup)
+            with condition(program, name):
+                way.run(stage)
+            outcomes[name] = stage.judge()
     return together(outcomes)
 
 
