@@ -56,6 +56,7 @@ class Outbox:
         self.exit_timeout = settings.exit_timeout
         self.sender = Sender(self.queue, settings, self._open)
         self._settings = settings
+        self._said_where = False  # it may connect every few seconds
         self._thread: threading.Thread | None = None
         self._leaving = False  # the interpreter ends, and waits for the thread
         self._starting = threading.Lock()
@@ -76,7 +77,9 @@ class Outbox:
             url = buffer or registry.default_url()
             driver = registry.driver(url)
         opened = driver.open(url, create=True, timeout=APPEND_TIMEOUT)
-        log.info("records go to %s", registry.shown(url))
+        if not self._said_where:
+            self._said_where = True
+            log.info("records go to %s", registry.shown(url))
         return opened
 
     # Records in ---------------------------------------------------------------------------------------------
