@@ -7,6 +7,7 @@ away. `process` knows of forks and of the end of the program.
 
 from pumpkit.reporter.common import process_fields
 from pumpkit.reporter.default import configure, flush, get_reporter, record
+from pumpkit.reporter.flushing_block import flushing
 from pumpkit.reporter.process import stop_on_sigterm
 from pumpkit.reporter.reporter import FlushResult, Reporter, ReporterStats
 from pumpkit.reporter.sampling import Sample
@@ -18,6 +19,7 @@ __all__ = [
     "Sample",
     "configure",
     "flush",
+    "flushing",
     "get_reporter",
     "process_fields",
     "record",

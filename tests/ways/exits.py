@@ -13,7 +13,7 @@ _ALL = ("fine", "away", "hanging", "slow")
 _BEGIN = """
 import os, signal, sys, threading, time
 import pumpkit
-from recording import ending, flush, record
+from recording import AWAY, ending, flush, record
 """
 
 _SENDS = "what waits is sent, for `exit_timeout` at most"
@@ -165,7 +165,7 @@ ending()
         "`os._exit()`",
         "no handler runs",
         _ends("record('main', kept=False)\nos._exit(0)"),
-        "flush before it: the next row",
+        "{py:func}`pumpkit.flush` before it, or {py:func}`pumpkit.flushing`",
         conditions=("fine",),
     ),
     Way(
@@ -175,6 +175,20 @@ ending()
         "the flush has sent everything, or says how much it could not send",
         _ends("record('main')\nending()\nflush()\nos._exit(0)"),
         conditions=_ALL,
+    ),
+    Way(
+        "os-exit-flushing",
+        _GROUP,
+        "`os._exit()` after work in `with pumpkit.flushing():`",
+        "the block is left when everything is sent; it logs how much it could not send",
+        _ends(
+            """
+with pumpkit.flushing(0.2 if AWAY else 60):
+    record("main")
+    ending()
+os._exit(0)
+"""
+        ),
     ),
     Way(
         "exec",

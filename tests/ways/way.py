@@ -147,7 +147,7 @@ class Stage:
 
     def _told(self, missing: int) -> str:
         """Return who knows how many records are lost."""
-        lines = [line for text in self.errors for line in text.splitlines() if "pumpkit: " in line]
+        lines = [line for text in self.errors for line in text.splitlines() if "could not be sent" in line]
         ways = {
             "on stderr": sum(int(n) for line in lines for n in re.findall(r"(\d+) records could not be sent", line)),
             "by `flush()`": sum(int(number) for (number,) in self._lines("told")),
