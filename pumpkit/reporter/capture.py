@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 from pumpkit import frames
 from pumpkit.reporter import process, reporter
 from pumpkit.reporter.framer import Framer, common_of
-from pumpkit.reporter.outbox import Outbox
+from pumpkit.reporter.outbox import Outbox, copied
 from pumpkit.reporter.sender import Sender
 from pumpkit.reporter.settings import Log, Settings
-from pumpkit.values import unpack_record
+from pumpkit.values import Packed, unpack_record
 
 
 class RejectedRecord(NamedTuple):
@@ -35,6 +35,14 @@ class RejectedRecord(NamedTuple):
     reason: str
 
 
+class _Kept(NamedTuple):
+    """A captured record: itself, how it was packed, and what packs it again."""
+
+    record: object
+    packed: Packed
+    pack: Callable[[object], Packed]
+
+
 class CapturedRecords(list[dict[str, Any]]):
     """The records of a capture, in the order in which they were recorded, each as a sink would get it.
 
@@ -45,6 +53,17 @@ class CapturedRecords(list[dict[str, Any]]):
     def __init__(self) -> None:
         super().__init__()
         self.rejected: list[RejectedRecord] = []
+        self._kept: list[_Kept] = []
+
+    def _problems(self) -> list[str]:
+        """Return what is wrong with records, in words."""
+        rejected = [f"{one.cause}: {one.reason}: {reprlib.repr(one.record)}" for one in self.rejected]
+        changed = [
+            f"changed after it was handed over, so a sink might get this instead: {reprlib.repr(kept.record)}"
+            for kept in self._kept
+            if kept.pack(kept.record).runs != kept.packed.runs
+        ]
+        return rejected + changed
 
 
 @contextmanager
@@ -60,7 +79,8 @@ def captured() -> Iterator[CapturedRecords]:
     of no capture. Afterwards all reporters are as they were before, those that the block closed or set up included.
     Captures may be nested, and the innermost gets the records.
 
-    Raises AssertionError at the end of a block if some records could not be packed; see `CapturedRecords`.
+    Raises AssertionError at the end of a block if some records could not be packed (see `CapturedRecords`), or were
+    changed after they were handed over, which a reporter without `copy` does not allow.
     """
     records = CapturedRecords()
 
@@ -72,9 +92,10 @@ def captured() -> Iterator[CapturedRecords]:
         yield records
     finally:
         undo()
-    if records.rejected:
-        lines = [f"{one.cause}: {one.reason}: {reprlib.repr(one.record)}" for one in records.rejected]
-        raise AssertionError("\n  ".join([f"{len(lines)} records would reach no sink:", *lines]))
+    if problems := records._problems():
+        raise AssertionError(
+            "\n  ".join([f"{len(problems)} records would not reach a sink as they should:", *problems])
+        )
 
 
 def _replace_outboxes(make: Callable[[Settings, bool], Outbox]) -> Callable[[], None]:
@@ -128,8 +149,9 @@ class _CapturingOutbox(Outbox):
             return
         if self._common is None:
             self._common = dict(common_of(self._settings) or {})
-        # A framer of its own, because a signal handler may record in the middle of this.
-        packed = Framer(deque(), self._settings._replace(common=None), frames.RAW).pack([record])
+        if self._settings.copy:
+            record = copied(record)
+        packed = self._pack(record)
         for error in packed.rejected:
             self._reject(record, error.cause, str(error))
         for blob, _ in packed.runs:
@@ -139,9 +161,14 @@ class _CapturingOutbox(Outbox):
                 self._reject(record, "unpackable", str(error))
                 continue
             self._records.append({**self._common, **fields})
+            self._records._kept.append(_Kept(record, packed, self._pack))
             with self._counting:
                 self.sender.confirmed += 1
                 self.sender.sent += 1
+
+    def _pack(self, record: object) -> Packed:
+        # With a framer of its own, because a signal handler may record in the middle of this.
+        return Framer(deque(), self._settings._replace(common=None), frames.RAW).pack([record])
 
     def _reject(self, record: object, cause: str, reason: str) -> None:
         self._records.rejected.append(RejectedRecord(record, cause, reason))

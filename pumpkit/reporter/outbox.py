@@ -99,7 +99,7 @@ class Outbox:
             self.sender.sampled.add()
             return
         if settings.copy:
-            record = _copied(record)
+            record = copied(record)
         if stop_at is None:
             self._start()
         if len(self.queue) < settings.records_buffer_size:
@@ -119,7 +119,7 @@ class Outbox:
         if self._taken and not self._taken(record):
             self.sender.sampled.add()
         else:
-            self.queue.append(_copied(record) if self._settings.copy else record)
+            self.queue.append(copied(record) if self._settings.copy else record)
 
     def _overflow(self, record: object) -> None:
         match self._settings.overflow:
@@ -305,7 +305,8 @@ def _interpreter_ends() -> bool:
     return main is threading.current_thread() and not main.is_alive()
 
 
-def _copied(record: object) -> object:
+def copied(record: object) -> object:
+    """Return a copy of a record, one level deep. Raises nothing."""
     try:
         return copy.copy(record)
     except Exception:  # packing will say what is wrong with it

@@ -124,6 +124,12 @@ def test_it_can_be_left_out(run: Run) -> None:
     assert "fixture 'captured_records' not found" in out
 
 
+def test_it_can_be_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where pytest loads no plugins by itself."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    run("def test_it(captured_records): pass", "-p", "pumpkit.contrib.pytest_plugin")
+
+
 def test_the_plugin_costs_a_run_nothing(run: Run) -> None:
     """Runs that do not ask for the fixture load neither the reporter nor what it needs."""
     run(

@@ -61,7 +61,8 @@ def test_a_record_is_what_a_sink_would_get():
         record(Order(uuid.UUID(int=1), datetime.datetime(2026, 1, 2), {"new"}))
         record(Paid(1.5))
         record({"lines": lines})
-        lines.clear()
+        records[-1]["lines"].append(2)
+    assert lines == [{"article": 1}]
     assert records == [
         {
             "id": "00000000-0000-0000-0000-000000000001",
@@ -69,7 +70,7 @@ def test_a_record_is_what_a_sink_would_get():
             "tags": ["new"],
         },
         {"amount": 1.5},
-        {"lines": [{"article": 1}]},
+        {"lines": [{"article": 1}, 2]},
     ]
     assert [type(one) for one in records] == [dict] * 3
 
@@ -110,13 +111,29 @@ def test_what_no_sink_would_get_fails_at_the_end():
         Reporter(max_record_bytes=100).record({"text": "x" * 200})
         record({"n": 2})
     first, *lines = str(caught.value).splitlines()
-    assert first == "3 records would reach no sink:"
+    assert first == "3 records would not reach a sink as they should:"
     assert lines[0].startswith("  unpackable: field 'user' of type object: TypeError: object has no form on the wire: ")
     assert lines[1] == "  unpackable: a record must be a mapping, an attrs class or a dataclass, not int: 3"
     assert lines[2].startswith("  too-large: packs to ")
     assert records == [{"n": 1}, {"n": 2}]
     assert [one.cause for one in records.rejected] == ["unpackable", "unpackable", "too-large"]
     assert records.rejected[1].record == 3
+
+
+def test_a_record_that_is_changed_afterwards_fails_at_the_end():
+    """It is packed later in production; a copy that the reporter makes is one level deep."""
+    order = {"state": "new", "lines": [1], "share": float("nan"), "tags": {"a", "b"}}
+    with pumpkit.captured():
+        record(order)
+    with pumpkit.captured():
+        Reporter(copy=True).record(order)
+        order["state"] = "paid"
+    with pytest.raises(AssertionError, match=r"changed after .*'state': 'sent'"), pumpkit.captured():  # noqa: PT012
+        record(order)
+        order["state"] = "sent"
+    with pytest.raises(AssertionError, match="changed after it was handed over"), pumpkit.captured():  # noqa: PT012
+        Reporter(copy=True).record(order)
+        order["lines"].append(2)
 
 
 def test_a_test_may_expect_rejections():
@@ -236,14 +253,14 @@ def test_threads_are_captured():
 def test_a_signal_handler_is_captured():
     """It may come in the middle of a record."""
     previous = signal.signal(signal.SIGALRM, lambda *_: record({"signal": True}))
-    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
-    try:
-        with pumpkit.captured() as records:
+    with pumpkit.captured() as records:
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        try:
             while sum("signal" in one for one in records) < 20:
                 record({"n": 1, "list": list(range(50))})
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, previous)
     assert all(one in ({"signal": True}, {"n": 1, "list": list(range(50))}) for one in records)
 
 
