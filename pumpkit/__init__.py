@@ -2,6 +2,8 @@
 
 Everything public is here. Names are imported when they are first used, so that an application which only reports
 loads neither pluggy, attrs, cattrs nor any driver.
+
+PYTEST_DONT_REWRITE: pytest, which loads our plugin, would else warn where this was imported before pytest was.
 """
 
 import importlib

@@ -36,10 +36,10 @@ def run(tmp_path: Path) -> Iterator[Run]:
     (tmp_path / "shop.py").write_text(textwrap.dedent(SHOP))
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\naddopts = -p no:cacheprovider\n")
 
-    def pytest_run(tests: str, *options: str, status: int = 0) -> str:
+    def pytest_run(tests: str, *options: str, status: int = 0, start: tuple[str, ...] = ("-m", "pytest")) -> str:
         (tmp_path / "test_shop.py").write_text(textwrap.dedent(tests))
         environment = {**os.environ, "PUMPKIT_BUFFER": f"sqlite:///{tmp_path}/buffer.db", "PYTEST_ADDOPTS": ""}
-        command = [sys.executable, "-m", "pytest", *options]
+        command = [sys.executable, *start, *options]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout + done.stderr
@@ -128,6 +128,12 @@ def test_it_can_be_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where pytest loads no plugins by itself."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     run("def test_it(captured_records): pass", "-p", "pumpkit.contrib.pytest_plugin")
+
+
+def test_a_program_may_import_pumpkit_first(run: Run) -> None:
+    """And then start pytest, which likes to import its plugins itself. It only minds where a wheel is installed."""
+    program = "import pumpkit.reporter, pytest, sys; sys.exit(pytest.main(sys.argv[1:]))"
+    run("def test_it(captured_records): pass", start=("-c", program))
 
 
 def test_the_plugin_costs_a_run_nothing(run: Run) -> None:
