@@ -14,6 +14,7 @@ import pytest
 
 from pumpkit import frames
 from pumpkit.buffers import open_buffer
+from pumpkit.buffers.base import BufferStats
 from pumpkit.ids import record_ids
 
 #: Seconds that a test waits for something that normally takes milliseconds.
@@ -88,13 +89,17 @@ class Program:
         assert len({record["_id"] for record in found}) == len(found)
         return found
 
-    def drops(self) -> dict[str, int]:
-        """Return the drops that the buffer was told of."""
+    def stats(self) -> BufferStats:
+        """Return what the buffer knows of itself."""
         buffer = open_buffer(self.url)
         try:
-            return buffer.stats().drops
+            return buffer.stats()
         finally:
             buffer.close()
+
+    def drops(self) -> dict[str, int]:
+        """Return the drops that the buffer was told of."""
+        return self.stats().drops
 
     def stop(self) -> None:
         """Kill what still runs."""

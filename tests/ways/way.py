@@ -147,11 +147,12 @@ class Stage:
 
     def _told(self, missing: int) -> str:
         """Return who knows how many records are lost."""
+        stats = self.program.stats()
         lines = [line for text in self.errors for line in text.splitlines() if "could not be sent" in line]
         ways = {
             "on stderr": sum(int(n) for line in lines for n in re.findall(r"(\d+) records could not be sent", line)),
             "by `flush()`": sum(int(number) for (number,) in self._lines("told")),
-            "in the log": sum(self.program.drops().values()),
+            "in the log": sum(stats.drops.values()) + stats.lost,
         }
         known = {name: number for name, number in ways.items() if number}
         if not missing and not known:
