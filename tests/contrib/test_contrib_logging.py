@@ -340,11 +340,36 @@ def test_no_feedback_while_the_buffer_is_away(program: Program):
     out, _ = program.run(
         SERVICE
         + """
-    import pumpkit
-    log.debug("one line")
+    import collections, pumpkit
+
+    seen = collections.Counter()
+    class Seen(logging.Handler):
+        def emit(self, record):
+            seen[record.getMessage().partition(":")[0]] += 1
+    logging.getLogger("pumpkit").addHandler(Seen())
+
+    reporter = pumpkit.configure(records_buffer_size=100, buffer_bytes=1, exit_timeout=0.0)
+    logging.getLogger("shop").debug("one line")
+    pumpkit.record(3)
     pumpkit.flush(0.3)
-    stats = pumpkit.get_reporter().stats()
-    print(stats.pending, stats.trouble is not None)
+    for n in range(300):
+        log.info("many")
+    while "more than 100 records wait" not in seen:
+        pumpkit.flush(0.1)
+        time.sleep(0.01)
+    reporter.close()
+    stats = reporter.stats()
+    print(stats.pending + sum(stats.drops.values()))
+    print(sorted(seen.items()))
     """
     )
-    assert out == "1 True\n"
+    recorded, lines = out.splitlines()
+    assert recorded == "302"
+    assert lines == str(
+        [
+            ("a record was dropped as unpackable", 1),
+            ("closed", 1),
+            ("more than 100 records wait", 1),
+            ("the buffer cannot work as configured", 1),
+        ]
+    )
