@@ -5,6 +5,7 @@
 The line is formatted in the thread that logs, because its arguments may change afterwards; nothing else waits there.
 """
 
+import contextlib
 import datetime
 import logging
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 
 import pumpkit
 from pumpkit.reporter import Reporter
-from pumpkit.values import RecordPacker, unpack_record
+from pumpkit.values import MAX_DEPTH, SCALARS, pack_record, unpack_record
 
 #: Attributes that every LogRecord has, or that formatters and newer versions of Python give it.
 _USUAL = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
@@ -116,9 +117,12 @@ class RecordHandler(logging.Handler):
             fields[name] = value
         elif kind is str:
             fields[name] = self._cut(value)
-        else:  # what is read back is a copy, and what cannot be packed must not cost the line
-            for blob, _ in RecordPacker(self._max_chars).pack([{name: value}]).runs:
-                fields.update(unpack_record(blob))
+        else:
+            with contextlib.suppress(Exception):  # what cannot be packed must not cost the line
+                blob = pack_record({name: value})
+                copy = unpack_record(blob)
+                if len(blob) <= self._max_chars and _fits(copy, MAX_DEPTH):
+                    fields.update(copy)
 
     def _cut(self, text: str | None) -> str | None:
         """Leave out the middle of a long text: the end of a traceback says most."""
@@ -127,6 +131,16 @@ class RecordHandler(logging.Handler):
             return text
         begin, end = most // 4, most - most // 4
         return f"{text[:begin]}\n... {len(text) - most} characters left out ...\n{text[-end:]}"
+
+
+def _fits(value: Any, levels: int) -> bool:
+    """Return whether a reporter takes a value that was read back: the packer alone lets a little more pass."""
+    kind = type(value)
+    if kind is dict:
+        return levels > 0 and all(type(key) is str and _fits(inner, levels - 1) for key, inner in value.items())
+    if kind is list:
+        return levels > 0 and all(_fits(inner, levels - 1) for inner in value)
+    return kind in SCALARS
 
 
 def _exception(record: logging.LogRecord) -> str | None:

@@ -10,7 +10,10 @@ import queue
 import signal
 import sys
 import threading
+import uuid
+from pathlib import Path
 
+import msgpack
 import pytest
 
 from pumpkit import Reporter
@@ -119,6 +122,36 @@ def test_extra_attributes_are_fields(log, captured_records):
     assert line["articles"] == [1, {"a": "2026-01-02"}]
     assert line["level"] == "INFO"
     assert isinstance(line["time"], datetime.datetime)
+
+
+def test_what_is_packed_and_not_taken_is_left_out(log, captured_records):
+    """A value never costs the line: neither by its depth, its keys, nor by what is found in it."""
+
+    def nested(levels):
+        value = []
+        for _ in range(levels - 1):
+            value = [value]
+        return value
+
+    loop = []
+    loop.append(loop)
+    for name, value, taken in [
+        ("deepest", nested(63), True),
+        ("deeper", nested(64), False),
+        ("far_deeper", nested(10_000), False),
+        ("loop", loop, False),
+        ("bytes_key", {b"a": 1}, False),
+        ("extension", [msgpack.ExtType(5, b"x")], False),
+        ("surrogate", "\udc80", True),
+        ("largest", (1 << 64) - 1, True),
+        ("too_large", [1 << 64], False),
+        ("id", uuid.UUID(int=1), True),
+        ("path", Path("a"), True),
+    ]:
+        log.info("x", extra={name: value})
+        assert (name in captured_records[-1]) is taken, name
+    assert len(captured_records) == 11
+    assert captured_records[-2]["id"] == "00000000-0000-0000-0000-000000000001"
 
 
 def test_extra_attributes_may_be_left_out(captured_records):
