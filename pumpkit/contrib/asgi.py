@@ -1,0 +1,181 @@
+"""Recording requests of an ASGI application, such as one of FastAPI, Starlette or Django.
+
+    app = RecordRequests(app)    # or app.add_middleware(RecordRequests)
+
+Query strings, headers and bodies are not recorded, nor are websockets. When the server stops, what waits is sent
+before the server is told that the application has stopped: some servers end by a signal then, without exit handlers.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Unpack
+
+from pumpkit.contrib.web import Facts, Options, Request, RequestFeed
+from pumpkit.reporter import process
+
+log = logging.getLogger("pumpkit.contrib.asgi")
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+#: Messages that may be the last of a response.
+_BODY = frozenset({"http.response.body", "http.response.zerocopysend", "http.response.pathsend"})
+
+
+class RecordRequests(RequestFeed):
+    """An ASGI middleware that hands one record a request to a reporter.
+
+    app: the application. The keyword arguments are those of `pumpkit.contrib.web.RequestFeed`; functions among them
+        are called with the scope.
+
+    A record has the fields `time` (aware datetime, UTC, when the request began), `method`, `route` (path template in
+    the framework's notation, None if it told none), `path`, `status` (that of the response; 500 where the application
+    raised before it began one; None where it ended without beginning one), `duration` (seconds until the last part of
+    the body was sent; tasks in the background do not count), `client` (address, None for a Unix socket) and `user` (or
+    None). If the application raised, `error` is the name of the exception's type.
+
+    The application may tell more by keys of the scope: `pumpkit.route`, `pumpkit.user`, `pumpkit.error`. Starlette and
+    FastAPI tell the route by themselves, and the user if their AuthenticationMiddleware is used; for Django there is
+    `pumpkit.contrib.django`.
+
+    The response is not changed, and what the application raises is raised. Websockets are passed on and not recorded.
+
+    At the end of the application's lifespan, everything recorded in the process is sent, for `exit_timeout` seconds at
+    most. An application that refuses the lifespan protocol needs no change: the middleware then speaks it alone.
+    """
+
+    def __init__(self, app: Application, **options: Unpack[Options]) -> None:
+        super().__init__(**options)
+        self._app = app
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http" and scope["path"] not in self._exclude:
+            await self._answer(scope, receive, send)
+        elif kind == "lifespan":
+            await _Lifespan(receive, send).run(self._app, scope)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        request = Request(self, scope, scope["method"], scope["path"], scope.get("root_path", ""))
+        duration: float | None = None
+
+        async def send_on(message: Message) -> None:
+            nonlocal duration
+            await send(message)
+            kind = message["type"]
+            if kind == "http.response.start":
+                request.status = message["status"]
+            elif kind in _BODY and not message.get("more_body", False) and duration is None:
+                duration = request.elapsed()
+                # Frameworks raise an error again when they have answered it, so an answer of that kind waits for it.
+                # Any other must not: a task in the background may take hours, and the process may be killed.
+                if request.status is None or request.status < 500:
+                    request.end(duration)
+
+        try:
+            await self._app(scope, receive, send_on)
+        except BaseException as error:
+            request.failed(error)
+            raise
+        finally:
+            request.end(duration)
+
+    def _known_route(self, facts: Facts, base: str) -> str | None:
+        route = facts.get("route")
+        if route is None:
+            return None
+        # A route of FastAPI that was included by a router knows nothing of the router's prefix; its context does.
+        context = facts["fastapi"].get("effective_route_context") if "fastapi" in facts else None
+        if context is not None and getattr(context, "original_route", None) is route:
+            route = context
+        template = getattr(route, "path", None)
+        if template is None:
+            return None
+        template = str(template)
+        if hasattr(route, "routes"):  # a mount of Starlette, below which nobody knew the path
+            return f"{_mounted(facts, '').removesuffix('/')}/{{path:path}}"
+        return _mounted(facts, template) + template
+
+    def _known_user(self, facts: Facts) -> Any:
+        user = facts.get("user")
+        if user is None or isinstance(user, str):
+            return user or None
+        return user.display_name if user.is_authenticated else None
+
+    def _peer(self, facts: Facts) -> str | None:
+        client = facts.get("client")
+        return client[0] or None if client else None
+
+    def _forwarded_for(self, facts: Facts) -> str:
+        headers = facts.get("headers") or ()
+        return ",".join(value.decode("latin-1") for name, value in headers if name == b"x-forwarded-for")
+
+
+def _mounted(facts: Facts, template: str) -> str:
+    """Return where the router of this template is mounted, as a template: what mounts matched becomes their names.
+
+    Mounts leave no trace but the path that they took off, and their parameters among those of the path.
+    """
+    if "app_root_path" not in facts:  # no mount matched
+        return ""
+    parts = facts["root_path"].removeprefix(facts["app_root_path"]).split("/")
+    for name, value in facts["path_params"].items():
+        if f"{{{name}}}" not in template and f"{{{name}:" not in template and str(value) in parts:
+            parts[parts.index(str(value))] = f"{{{name}}}"
+    return "/".join(parts)
+
+
+class _Lifespan:
+    """The lifespan protocol between the server and the application, with the sending of what waits before its end."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._asked = False  # the application has asked what is to be done, so it knows the protocol
+        self._last = ""  # what the server was told last
+        self._stopping = False
+
+    async def run(self, app: Application, scope: Any) -> None:
+        """Let the application speak, and speak alone where it does not."""
+        try:
+            await app(scope, self._receive_for, self._send_for)
+        except Exception as error:
+            if self._asked or self._last:  # it failed; the server knows what to do about that
+                await _send_what_waits()
+                raise
+            log.info("the application does not support the lifespan protocol: %s: %s", type(error).__name__, error)
+        if self._last.startswith("lifespan.shutdown") or self._last == "lifespan.startup.failed":
+            return
+        while not self._stopping:
+            if not self._asked or self._last:
+                await self._receive_for()
+            if not self._last:
+                await self._send_for({"type": "lifespan.startup.complete"})
+        await self._send_for({"type": "lifespan.shutdown.complete"})
+
+    async def _receive_for(self) -> Message:
+        message = await self._receive()
+        self._asked = True
+        self._stopping = message["type"] == "lifespan.shutdown"
+        return message
+
+    async def _send_for(self, message: Message) -> None:
+        self._last = message["type"]
+        if self._last.startswith("lifespan.shutdown"):
+            await _send_what_waits()
+        await self._send(message)
+
+
+async def _send_what_waits() -> None:
+    """Send what waits in this process, off the event loop, so that others may finish meanwhile."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:  # another library's loop
+        process.send()
+    else:
+        await asyncio.to_thread(process.send)

@@ -1,0 +1,481 @@
+"""Requests of ASGI applications as records: one each, the response unchanged, whatever application and server do."""
+
+import asyncio
+import datetime
+from time import perf_counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import pumpkit
+from pumpkit.contrib.asgi import RecordRequests
+
+FIELDS = ["time", "method", "route", "path", "status", "duration", "client", "user"]
+
+
+def scope_of(path="/", **more):
+    """Return the scope of a request."""
+    return {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "query_string": b"",
+        "headers": [],
+        "client": ["192.0.2.7", 5000],
+        **more,
+    }
+
+
+def ask(app, path="/", *, most=None, **more):
+    """Ask an application as a server does; return the messages that it sent, and what it raised.
+
+    With `most`, the connection breaks after so many messages.
+    """
+    messages = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        if len(messages) == most:
+            raise ConnectionResetError
+        messages.append(message)
+
+    async def main():
+        try:
+            await app(scope_of(path, **more), receive, send)
+        except BaseException as error:
+            return error
+
+    return messages, asyncio.run(main())
+
+
+def start(status=200):
+    """Return the message that begins a response."""
+    return {"type": "http.response.start", "status": status, "headers": [(b"x", b"y")]}
+
+
+def part(body=b"", more=False):
+    """Return a message with a part of a body."""
+    return {"type": "http.response.body", "body": body, "more_body": more}
+
+
+async def hello(scope, receive, send):
+    """Answer with one part."""
+    await send(start())
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+def test_a_request_is_a_record(captured_records):
+    """Every field is there, in one order."""
+    before = datetime.datetime.now(datetime.UTC)
+    messages, raised = ask(RecordRequests(hello), "/shop/a/b", method="POST", root_path="/shop", user="bob")
+    assert (messages, raised) == ([start(), {"type": "http.response.body", "body": b"hello"}], None)
+    (record,) = captured_records
+    assert list(record) == FIELDS
+    time, duration = record.pop("time"), record.pop("duration")
+    assert before <= time <= datetime.datetime.now(datetime.UTC)
+    assert 0 <= duration < 60
+    assert record == {
+        "method": "POST",
+        "route": None,
+        "path": "/shop/a/b",
+        "status": 200,
+        "client": "192.0.2.7",
+        "user": "bob",
+    }
+
+
+def test_nothing_private_is_recorded(captured_records):
+    """Neither the query, nor headers, nor bodies."""
+
+    async def echo(scope, receive, send):
+        await receive()
+        await send({**start(), "headers": [(b"set-cookie", b"secret-1")]})
+        await send(part(b"secret-2"))
+
+    ask(RecordRequests(echo), query_string=b"secret-3", headers=[(b"authorization", b"secret-4")])
+    assert "secret" not in str(captured_records)
+
+
+@pytest.mark.parametrize("client", [None, ["", 0]])
+def test_unix_sockets_have_no_address(captured_records, client):
+    """Servers say so in different ways."""
+    ask(RecordRequests(hello), client=client)
+    assert captured_records[0]["client"] is None
+
+
+def test_the_application_tells_more(captured_records):
+    """By keys of the scope, and by arguments, which are asked at the end."""
+
+    async def app(scope, receive, send):
+        scope.update({"pumpkit.route": "/{x}", "pumpkit.user": "ann", "app.tenant": "acme"})
+        await hello(scope, receive, send)
+
+    ask(RecordRequests(app, extra=lambda scope: {"tenant": scope["app.tenant"]}))
+    ask(RecordRequests(app, route=lambda scope: "/{y}", user=lambda scope: "eve"))
+    seen = [(record["route"], record["user"], record.get("tenant")) for record in captured_records]
+    assert seen == [("/{x}", "ann", "acme"), ("/{y}", "eve", None)]
+
+
+def test_functions_that_raise_cost_their_fields_only(captured_records, caplog):
+    """The request is answered and recorded; each is logged once."""
+    recording = RecordRequests(hello, extra=lambda scope: scope["nothing"])
+    for _ in range(3):
+        messages, raised = ask(recording, user=object())
+        assert (len(messages), raised) == (2, None)
+    assert [(record["status"], record["user"]) for record in captured_records] == [(200, None)] * 3
+    assert sorted(record.getMessage().split()[0] for record in caplog.records) == ["extra", "the"]
+
+
+def test_excluded_paths(captured_records):
+    """They are answered and not recorded."""
+    recording = RecordRequests(hello, exclude=["/healthz"])
+    for path in ("/healthz", "/"):
+        assert len(ask(recording, path)[0]) == 2
+    assert [record["path"] for record in captured_records] == ["/"]
+
+
+def test_addresses_behind_proxies(captured_records):
+    """The header may come in several lines, which are one list."""
+    headers = [(b"x-forwarded-for", b"6.6.6.6, 203.0.113.1"), (b"x", b"y"), (b"x-forwarded-for", b"10.0.0.1")]
+    for proxies in (0, 1, 2, 3, 4):
+        ask(RecordRequests(hello, trusted_proxies=proxies), headers=headers)
+    clients = [record["client"] for record in captured_records]
+    assert clients == ["192.0.2.7", "10.0.0.1", "203.0.113.1", "6.6.6.6", "192.0.2.7"]
+
+
+def test_a_streamed_body_ends_with_its_last_message(captured_records):
+    """What the application does afterwards neither delays the record nor counts into the duration."""
+
+    async def app(scope, receive, send):
+        await send(start())
+        await send(part(b"a", more=True))
+        assert captured_records == []
+        await send(part(b"b"))
+        assert len(captured_records) == 1
+        await send(part(b"c"))  # too late: the server judges it
+        raise LookupError
+
+    messages, raised = ask(RecordRequests(app))
+    assert (len(messages), type(raised)) == (4, LookupError)
+    (record,) = captured_records
+    assert "error" not in record
+
+
+def test_an_answered_error_is_known(captured_records):
+    """Frameworks answer an error with status 500 and raise it then; the time that they take is not in the duration."""
+
+    times = [perf_counter()]
+
+    async def app(scope, receive, send):
+        await send(start(500))
+        await send(part())
+        times.append(perf_counter())
+        await asyncio.sleep(0.01)
+        raise LookupError
+
+    ask(RecordRequests(app))
+    (record,) = captured_records
+    assert (record["status"], record["error"]) == (500, "LookupError")
+    assert record["duration"] <= times[1] - times[0]
+
+
+@pytest.mark.parametrize(
+    "last", [{"type": "http.response.pathsend", "path": "/x"}, {"type": "http.response.zerocopysend", "file": 3}]
+)
+def test_files_of_the_server(captured_records, last):
+    """Extensions of the protocol that send a file are the end of a body too, and other messages are not."""
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.push", "path": "/y", "headers": []})
+        await send(start())
+        assert captured_records == []
+        await send(last)
+        assert len(captured_records) == 1
+
+    assert ask(RecordRequests(app))[1] is None
+
+
+def test_an_application_that_raises(captured_records):
+    """Status 500, with the type of the error and nothing of its message; the error goes on."""
+
+    async def app(scope, receive, send):
+        raise LookupError("secret")
+
+    assert type(ask(RecordRequests(app))[1]) is LookupError
+    (record,) = captured_records
+    assert list(record) == [*FIELDS, "error"]
+    assert (record["status"], record["error"]) == (500, "LookupError")
+    assert "secret" not in str(record)
+
+
+def test_a_body_that_raises(captured_records):
+    """The status is the one that the client has seen."""
+
+    async def app(scope, receive, send):
+        await send(start(206))
+        raise LookupError
+
+    assert type(ask(RecordRequests(app))[1]) is LookupError
+    assert [(record["status"], record["error"]) for record in captured_records] == [(206, "LookupError")]
+
+
+def test_a_request_that_is_cancelled(captured_records):
+    """It is recorded, and the cancellation goes on."""
+
+    async def app(scope, receive, send):
+        await send(start())
+        await asyncio.sleep(60)
+
+    async def main():
+        task = asyncio.create_task(RecordRequests(app)(scope_of(), None, lambda message: asyncio.sleep(0)))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert [(record["status"], record["error"]) for record in captured_records] == [(200, "CancelledError")]
+
+
+def test_the_client_goes_away(captured_records):
+    """Whether the application raises what the server raised, or returns: there is one record, and one more may say."""
+
+    async def quiet(scope, receive, send):
+        await send(start())
+        try:
+            await send(part(b"a"))
+        except ConnectionError:
+            return
+
+    async def silent(scope, receive, send):
+        return
+
+    assert type(ask(RecordRequests(hello), most=1)[1]) is ConnectionResetError
+    assert ask(RecordRequests(quiet), most=1)[1] is None
+    assert ask(RecordRequests(hello), most=0)[0] == []
+    assert ask(RecordRequests(silent))[1] is None
+    seen = [(record["status"], record.get("error")) for record in captured_records]
+    assert seen == [(200, "ConnectionResetError"), (200, None), (500, "ConnectionResetError"), (None, None)]
+
+
+def test_websockets_pass_untouched(captured_records):
+    """With the server's own functions; nothing is recorded of them."""
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append((scope, receive, send))
+
+    given = ({"type": "websocket", "path": "/"}, object(), object())
+    asyncio.run(RecordRequests(app)(*given))
+    assert seen == [given]
+    assert captured_records == []
+
+
+@st.composite
+def plans(draw):
+    """What an application sends, where it raises, and where the connection breaks."""
+    bodies = draw(st.lists(st.binary(max_size=3), max_size=3))
+    messages = [start(draw(st.sampled_from([200, 404, 503])))] + [part(body, more=True) for body in bodies]
+    if draw(st.booleans()):
+        messages.append(part(b"last"))
+    points = st.none() | st.integers(0, len(messages))
+    return messages, draw(points), draw(points), draw(st.booleans())
+
+
+def planned(messages, raises, quiet):
+    """Return an application that does as planned."""
+
+    async def app(scope, receive, send):
+        for number, message in enumerate(messages):
+            if number == raises:
+                raise LookupError
+            try:
+                await send(message)
+            except ConnectionError:
+                if quiet:
+                    return
+                raise
+        if raises == len(messages):
+            raise LookupError
+
+    return app
+
+
+@given(plans())
+def test_any_application(plan):
+    """Exactly one record, of the status that the client has seen, and the response is the same as without."""
+    messages, raises, most, quiet = plan
+    bare, bare_error = ask(planned(messages, raises, quiet), most=most)
+    with pumpkit.captured() as records:
+        recorded, error = ask(RecordRequests(planned(messages, raises, quiet)), most=most)
+    assert recorded == bare
+    assert repr(error) == repr(bare_error)
+    (record,) = records
+    seen = bare[0]["status"] if bare else None
+    assert record["status"] == (500 if seen is None and bare_error else seen)
+    answered = bool(bare) and bare[-1] == part(b"last") and seen < 500
+    assert record.get("error") == (type(bare_error).__name__ if bare_error and not answered else None)
+
+
+# The lifespan -----------------------------------------------------------------------------------------------
+
+
+def live(app, tmp_path, *, stop=True):
+    """Let an application start and stop as uvicorn does.
+
+    Return what the server was told, each with what the reporter had waiting then, and what was raised.
+    """
+    told, raised = [], []
+
+    async def main(reporter):
+        inbox, started, stopped = asyncio.Queue(), asyncio.Event(), asyncio.Event()
+
+        async def send(message):
+            told.append((message["type"], reporter.stats().pending))
+            (started if "startup" in message["type"] else stopped).set()
+
+        async def lifespan():
+            try:
+                await app({"type": "lifespan", "state": {}}, inbox.get, send)
+            except Exception as error:
+                raised.append(error)
+            started.set()
+            stopped.set()
+
+        task = asyncio.create_task(lifespan())
+        await inbox.put({"type": "lifespan.startup"})
+        await asyncio.wait_for(started.wait(), 30)
+        reporter.record({"n": 1})
+        if stop and not raised:
+            await inbox.put({"type": "lifespan.shutdown"})
+            await asyncio.wait_for(stopped.wait(), 30)
+        await asyncio.wait_for(task, 30)
+
+    with pumpkit.Reporter(f"sqlite:///{tmp_path}/buffer.db", flush_interval=60) as reporter:
+        asyncio.run(main(reporter))
+    return told, raised
+
+
+STARTED, STOPPED = ("lifespan.startup.complete", 0), ("lifespan.shutdown.complete", 0)
+
+
+def test_what_waits_is_sent_before_the_end(tmp_path):
+    """When the server is told that the application has stopped, nothing waits any more."""
+
+    async def app(scope, receive, send):
+        for word in ("startup", "shutdown"):
+            assert (await receive())["type"] == f"lifespan.{word}"
+            await send({"type": f"lifespan.{word}.complete"})
+
+    assert live(app, tmp_path)[0] == [STARTED, ("lifespan.shutdown.complete", 1)]
+    assert live(RecordRequests(app), tmp_path) == ([STARTED, STOPPED], [])
+
+
+def test_a_failing_end_too(tmp_path):
+    """Told or raised, the application's failure goes on, after what waits was sent."""
+
+    async def tells(scope, receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.failed", "message": "x"})
+
+    async def raises(scope, receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        raise LookupError
+
+    assert live(RecordRequests(tells), tmp_path) == ([STARTED, ("lifespan.shutdown.failed", 0)], [])
+    told, (error,) = live(RecordRequests(raises), tmp_path)
+    assert (told, type(error)) == ([STARTED], LookupError)
+
+
+def test_a_failing_start(tmp_path):
+    """It goes on as it is: the middleware does not make it a success."""
+
+    async def tells(scope, receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "x"})
+
+    async def raises(scope, receive, send):
+        await receive()
+        raise LookupError
+
+    assert live(RecordRequests(tells), tmp_path, stop=False) == ([("lifespan.startup.failed", 0)], [])
+    told, (error,) = live(RecordRequests(raises), tmp_path, stop=False)
+    assert (told, type(error)) == ([], LookupError)
+
+
+async def _asserts(scope, receive, send):
+    assert scope["type"] == "http"
+
+
+async def _ignores(scope, receive, send):
+    return
+
+
+async def _asks_only(scope, receive, send):
+    await receive()
+
+
+async def _starts_only(scope, receive, send):
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+
+
+async def _starts_unasked(scope, receive, send):
+    await send({"type": "lifespan.startup.complete"})
+
+
+async def _waits_only(scope, receive, send):
+    await _starts_only(scope, receive, send)
+    await receive()
+
+
+@pytest.mark.parametrize(
+    "app", [_asserts, _ignores, _asks_only, _starts_only, _starts_unasked, _waits_only], ids=lambda app: app.__name__
+)
+def test_applications_without_lifespan(tmp_path, app):
+    """Those that refuse it, ignore it, or leave in the middle: the middleware says what they do not."""
+    assert live(RecordRequests(app), tmp_path) == ([STARTED, STOPPED], [])
+
+
+def test_a_refusal_is_logged(tmp_path, caplog):
+    """As servers do."""
+    caplog.set_level("INFO", logger="pumpkit.contrib.asgi")
+
+    async def app(scope, receive, send):
+        raise NotImplementedError("HTTP only")
+
+    live(RecordRequests(app), tmp_path)
+    assert [record.getMessage() for record in caplog.records if record.name == "pumpkit.contrib.asgi"] == [
+        "the application does not support the lifespan protocol: NotImplementedError: HTTP only"
+    ]
+
+
+def test_other_event_loops(captured_records):
+    """Without asyncio's loop the middleware works, and what waits is sent in place."""
+
+    class Inbox:
+        def __init__(self, *words):
+            self.words = list(words)
+
+        def receive(self):
+            return _at_once({"type": f"lifespan.{self.words.pop(0)}"})
+
+    told = []
+    inbox = Inbox("startup", "shutdown")
+    running = RecordRequests(_ignores)(
+        {"type": "lifespan"}, inbox.receive, lambda message: _at_once(told.append(message))
+    )
+    with pytest.raises(StopIteration):
+        running.send(None)
+    assert [message["type"] for message in told] == [STARTED[0], STOPPED[0]]
+
+
+async def _at_once(value):
+    return value
