@@ -43,13 +43,14 @@ class RecordRequests(RequestFeed):
             path = path.encode("latin-1", "replace").decode("utf-8", "replace")
         if path in self._exclude:
             return self._app(environ, start_response)
-        request = Request(self, environ, environ.get("REQUEST_METHOD", ""), path, base)
+        request = Request(self, environ, environ.get("REQUEST_METHOD", ""), path)
 
-        def start(status: str, headers: Any, *exc_info: Any) -> Any:
-            write = start_response(status, headers, *exc_info)
+        def start(status: str, headers: Any, exc_info: Any = None) -> Any:
+            write = start_response(status, headers) if exc_info is None else start_response(status, headers, exc_info)
             request.status = _number(status)
-            if exc_info and exc_info[0]:
-                request.error = exc_info[0][0].__name__
+            request.route = self._ask("the framework's route", _rule, environ, base)  # Flask forgets it soon
+            if exc_info and isinstance(exc_info, tuple) and isinstance(exc_info[0], type):  # else there was no error
+                request.error = exc_info[0].__name__
             return write
 
         try:
@@ -67,12 +68,8 @@ class RecordRequests(RequestFeed):
             body = _SizedBody(body, request) if hasattr(kind, "__len__") else _Body(body, request)
         return body
 
-    def _known_route(self, facts: Facts, base: str) -> str | None:
-        rule = getattr(facts.get("werkzeug.request"), "url_rule", None)
-        if rule is None:
-            return None
-        mounted = facts.get("SCRIPT_NAME", "").removeprefix(base)  # by a dispatcher below this middleware
-        return f"{mounted}{rule.rule}"
+    def _known_route(self, request: Request) -> str | None:
+        return request.route
 
     def _known_user(self, facts: Facts) -> Any:
         return facts.get("REMOTE_USER") or None
@@ -129,6 +126,12 @@ class _SizedBody(_Body):
 
     def __len__(self) -> int:
         return len(self._body)
+
+
+def _rule(environ: dict[str, Any], base: str) -> str | None:
+    """Return the rule that Werkzeug or Flask has matched, with where a dispatcher has mounted its application."""
+    rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
+    return None if rule is None else f"{environ.get('SCRIPT_NAME', '').removeprefix(base)}{rule.rule}"
 
 
 def _is_file_of_server(body: Any, wrapper: Any) -> bool:

@@ -382,6 +382,19 @@ def test_a_second_start_response_too_late(captured_records):
     assert [(record["status"], record["error"]) for record in captured_records] == [(200, "LookupError")]
 
 
+@pytest.mark.parametrize("no_error", [None, (None, None, None), True, ()])
+def test_a_start_response_with_no_error(captured_records, no_error):
+    """What `sys.exc_info()` says then, and what is not an answer of it, are the server's to judge."""
+
+    def app(environ, start_response):
+        start_response("200 OK", [], no_error)
+        start_response("201 Created", [], exc_info=no_error or sys.exc_info())
+        return [b"a"]
+
+    assert ask(RecordRequests(app))[::2] == ("201 Created", b"a")
+    assert [(record["status"], record.get("error")) for record in captured_records] == [(201, None)]
+
+
 def test_write(captured_records):
     """What `start_response` returns is the server's own."""
 
