@@ -37,7 +37,7 @@ def missing(what: str, how: str) -> None:
     message = f"{what} is missing; {how}"
     if os.environ.get("CI") == "true":
         pytest.fail(message)
-    pytest.skip(message)
+    pytest.skip(message, allow_module_level=True)
 
 
 pytest_plugins = ["tests.programs", "tests.servers.fixtures"]

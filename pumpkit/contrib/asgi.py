@@ -61,7 +61,7 @@ class RecordRequests(RequestFeed):
             await self._app(scope, receive, send)
 
     async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        request = Request(self, scope, scope["method"], scope["path"], scope.get("root_path", ""))
+        request = Request(self, scope, scope["method"], scope["path"])
         duration: float | None = None
 
         async def send_on(message: Message) -> None:
@@ -85,7 +85,8 @@ class RecordRequests(RequestFeed):
         finally:
             request.end(duration)
 
-    def _known_route(self, facts: Facts, base: str) -> str | None:
+    def _known_route(self, request: Request) -> str | None:
+        facts = request.facts
         route = facts.get("route")
         if route is None:
             return None

@@ -71,8 +71,8 @@ class RequestFeed:
 
     # What WSGI and ASGI tell in different ways -----------------------------------------------------------------
 
-    def _known_route(self, facts: Facts, base: str) -> str | None:
-        """Return the path template that the framework has left; `base` is where the application is mounted."""
+    def _known_route(self, request: "Request") -> str | None:
+        """Return the path template that the framework has left."""
         raise NotImplementedError
 
     def _known_user(self, facts: Facts) -> Any:
@@ -94,7 +94,7 @@ class RequestFeed:
         facts = request.facts
         route = facts.get("pumpkit.route") if self._route is None else self._ask("route", self._route, facts)
         if route is None:
-            route = self._ask("the framework's route", self._known_route, facts, request.base)
+            route = self._ask("the framework's route", self._known_route, request)
         user = facts.get("pumpkit.user") if self._user is None else self._ask("user", self._user, facts)
         if user is None:
             user = self._ask("the framework's user", self._known_user, facts)
@@ -138,14 +138,15 @@ class RequestFeed:
 class Request:
     """A request on its way, until its record is made."""
 
-    __slots__ = ("_began", "_feed", "base", "error", "facts", "method", "path", "recorded", "status", "time")
+    __slots__ = ("_began", "_feed", "error", "facts", "method", "path", "recorded", "route", "status", "time")
 
-    def __init__(self, feed: RequestFeed, facts: Facts, method: str, path: str, base: str) -> None:
+    def __init__(self, feed: RequestFeed, facts: Facts, method: str, path: str) -> None:
         self._feed = feed
         self.facts = facts
         self.method = method
         self.path = path
-        self.base = base
+        #: Path template, if the framework tells it only while the request runs.
+        self.route: str | None = None
         self.status: int | None = None
         self.error: str | None = None
         self.recorded = False

@@ -1,0 +1,235 @@
+"""Requests of Starlette and FastAPI applications as records: templates below mounts and routers, users, errors."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from pumpkit.contrib.asgi import RecordRequests
+from tests.conftest import missing
+
+try:
+    import httpx
+    from fastapi import APIRouter, BackgroundTasks, FastAPI, WebSocket
+    from starlette.applications import Starlette
+    from starlette.authentication import AuthCredentials, AuthenticationBackend, SimpleUser
+    from starlette.middleware import Middleware
+    from starlette.middleware.authentication import AuthenticationMiddleware
+    from starlette.responses import PlainTextResponse, StreamingResponse
+    from starlette.routing import Mount, Route
+    from starlette.staticfiles import StaticFiles
+except ImportError:
+    missing("Starlette or FastAPI", "they are in the extra `dev`: pip install -e '.[dev]'")
+
+
+def get(app, *paths, method="GET", headers=None, root_path=""):
+    """Ask an application; return the answers."""
+
+    async def main():
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False, root_path=root_path)
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+            return [await client.request(method, path, headers=headers) for path in paths]
+
+    return asyncio.run(main())
+
+
+def facts(records, *names):
+    """Return some fields of every record."""
+    return [tuple(record.get(name) for name in names) for record in records]
+
+
+async def hello(request):
+    """Answer with some text."""
+    return PlainTextResponse("hello")
+
+
+async def broken(request):
+    """Fail."""
+    raise LookupError("secret")
+
+
+async def stream(request):
+    """Answer in parts."""
+
+    async def parts():
+        yield b"a"
+        yield b"b"
+
+    return StreamingResponse(parts())
+
+
+async def broken_stream(request):
+    """Fail after the first part."""
+
+    async def parts():
+        yield b"a"
+        raise LookupError
+
+    return StreamingResponse(parts())
+
+
+def test_templates_of_starlette(tmp_path, captured_records):
+    """Of routes, of routes below mounts, of mounts of files; without a route there is none."""
+    (tmp_path / "a.css").write_text("x")
+    shop = Starlette(
+        routes=[
+            Route("/users/{number:int}", hello),
+            Mount("/tenants/{tenant}", routes=[Mount("/api", routes=[Route("/orders/{number}", hello)])]),
+            Mount("/static", StaticFiles(directory=tmp_path)),
+        ]
+    )
+    paths = ["/users/7", "/tenants/acme/api/orders/7", "/static/a.css", "/nothing", "/users/x"]
+    get(RecordRequests(shop), *paths)
+    get(RecordRequests(shop), "/users/7", method="DELETE")
+    assert facts(captured_records, "route", "path", "status") == [
+        ("/users/{number:int}", "/users/7", 200),
+        ("/tenants/{tenant}/api/orders/{number}", "/tenants/acme/api/orders/7", 200),
+        ("/static/{path:path}", "/static/a.css", 200),
+        (None, "/nothing", 404),
+        (None, "/users/x", 404),
+        ("/users/{number:int}", "/users/7", 405),
+    ]
+
+
+def make_fastapi(**options):
+    """Return an application with routers in routers, and one that is mounted."""
+    items = APIRouter()
+
+    @items.get("/items/{number}")
+    def item(number: int):
+        return number
+
+    users = APIRouter(prefix="/users/{user}")
+    users.include_router(items, prefix="/bought")
+    app = FastAPI(**options)
+    app.include_router(users, prefix="/api")
+    app.include_router(items)
+
+    @app.get("/late")
+    async def late(tasks: BackgroundTasks):
+        async def fail():
+            raise LookupError
+
+        tasks.add_task(fail)
+
+    @app.websocket("/socket")
+    async def socket(websocket: WebSocket):
+        await websocket.accept()
+        await websocket.send_text("hello")
+        await websocket.close()
+
+    part = FastAPI()
+    part.include_router(users, prefix="/part")
+    app.mount("/tenants/{tenant}", part)
+    return app
+
+
+TEMPLATES = [
+    ("/items/{number}", "/items/7", 200),
+    ("/api/users/{user}/bought/items/{number}", "/api/users/ann/bought/items/7", 200),
+    ("/api/users/{user}/bought/items/{number}", "/api/users/ann/bought/items/x", 422),
+    ("/tenants/{tenant}/part/users/{user}/bought/items/{number}", "/tenants/acme/part/users/ann/bought/items/7", 200),
+    (None, "/nothing", 404),
+]
+
+
+def test_templates_of_fastapi(captured_records):
+    """Routers in routers, with prefixes and parameters in them, also in an application that is mounted."""
+    get(RecordRequests(make_fastapi()), *[path for _, path, _ in TEMPLATES])
+    assert facts(captured_records, "route", "path", "status") == TEMPLATES
+
+
+def test_added_as_a_middleware(captured_records):
+    """By `add_middleware` it knows the same; below the server's prefix too."""
+    for root_path in ("", "/at"):
+        app = make_fastapi()
+        app.add_middleware(RecordRequests)
+        get(app, *[root_path + path for _, path, _ in TEMPLATES], root_path=root_path)
+        seen = [(route, root_path + path, status) for route, path, status in TEMPLATES]
+        assert facts(captured_records, "route", "path", "status") == seen
+        captured_records.clear()
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_errors(captured_records, inside):
+    """What a view raises is known, outside of the framework's own answer and inside."""
+    app = Starlette(routes=[Route("/broken", broken), Route("/stream", broken_stream)])
+    if inside:
+        app.add_middleware(RecordRequests)
+    else:
+        app = RecordRequests(app)
+    get(app, "/broken", "/stream")
+    assert facts(captured_records, "route", "status", "error") == [
+        ("/broken", 500, "LookupError"),
+        ("/stream", 200, "LookupError"),
+    ]
+    assert "secret" not in str(captured_records)
+
+
+def test_errors_in_the_background(captured_records):
+    """They come after the answer, so they are not of the request."""
+    assert [answer.status_code for answer in get(RecordRequests(make_fastapi()), "/late")] == [200]
+    assert facts(captured_records, "status", "error") == [(200, None)]
+
+
+def test_streams(captured_records):
+    """They arrive as without the middleware, and are one record."""
+    (answer,) = get(RecordRequests(Starlette(routes=[Route("/", stream)])), "/")
+    assert answer.content == b"ab"
+    assert facts(captured_records, "status") == [(200,)]
+
+
+class Backend(AuthenticationBackend):
+    """Knows those who tell their name."""
+
+    async def authenticate(self, connection):
+        """Believe a header."""
+        name = connection.headers.get("x-user")
+        return (AuthCredentials(["authenticated"]), SimpleUser(name)) if name else None
+
+
+def test_users(captured_records):
+    """Of the framework's AuthenticationMiddleware; nobody where nobody is known."""
+    app = Starlette(routes=[Route("/", hello)], middleware=[Middleware(AuthenticationMiddleware, backend=Backend())])
+    get(RecordRequests(app), "/", headers={"x-user": "ann"})
+    get(RecordRequests(app), "/")
+    assert facts(captured_records, "user") == [("ann",), (None,)]
+
+
+def test_lifespan_and_websockets(captured_records):
+    """The application starts and stops as without the middleware, and websockets work."""
+    seen = []
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app):
+        seen.append("started")
+        yield
+        seen.append("stopped")
+
+    app = make_fastapi(lifespan=lifespan)
+    words = ["lifespan.startup", "lifespan.shutdown"]
+    assert talk(RecordRequests(app), {"type": "lifespan", "state": {}}, *words) == [
+        f"{word}.complete" for word in words
+    ]
+    assert seen == ["started", "stopped"]
+    scope = {"type": "websocket", "path": "/socket", "headers": [], "query_string": b""}
+    assert talk(RecordRequests(app), scope, "websocket.connect") == [
+        "websocket.accept",
+        "websocket.send",
+        "websocket.close",
+    ]
+    assert captured_records == []
+
+
+def talk(app, scope, *words):
+    """Say something to an application; return what kinds of messages it answers."""
+    answers, words = [], iter(words)
+
+    async def receive():
+        return {"type": next(words)}
+
+    async def send(message):
+        answers.append(message["type"])
+
+    asyncio.run(app(scope, receive, send))
+    return answers
