@@ -120,15 +120,16 @@ class RecordRequests(RequestFeed):
 def _mounted(facts: Facts, template: str) -> str:
     """Return where the router of this template is mounted, as a template: what mounts matched becomes their names.
 
-    Mounts leave no trace but the path that they took off, and their parameters among those of the path.
+    Mounts leave no trace but the path that they took off, and their parameters among those of the path. If a value is
+    there twice, the last one is taken: parameters follow the word that says what they are, as in `/users/{user}`.
     """
     if "app_root_path" not in facts:  # no mount matched
         return ""
-    parts = facts["root_path"].removeprefix(facts["app_root_path"]).split("/")
-    for name, value in facts["path_params"].items():
+    parts = facts["root_path"].removeprefix(facts["app_root_path"]).split("/")[::-1]
+    for name, value in reversed(facts["path_params"].items()):
         if f"{{{name}}}" not in template and f"{{{name}:" not in template and str(value) in parts:
             parts[parts.index(str(value))] = f"{{{name}}}"
-    return "/".join(parts)
+    return "/".join(reversed(parts))
 
 
 class _Lifespan:

@@ -91,6 +91,14 @@ def test_templates_of_starlette(tmp_path, captured_records):
     ]
 
 
+@pytest.mark.parametrize("path", ["/a/1/b/2/c/3", "/a/a/b/b/c/c", "/a/x/b/x/c/x"])
+def test_values_that_look_like_the_path(captured_records, path):
+    """What parameters of mounts are is not told by frameworks; words of the path are not taken for them."""
+    mount = Mount("/a/{x}", routes=[Mount("/b/{y}", routes=[Route("/c/{z}", hello)])])
+    get(RecordRequests(Starlette(routes=[mount])), path)
+    assert facts(captured_records, "route", "status") == [("/a/{x}/b/{y}/c/{z}", 200)]
+
+
 def make_fastapi(**options):
     """Return an application with routers in routers, and one that is mounted."""
     items = APIRouter()
