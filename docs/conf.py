@@ -34,6 +34,7 @@ nitpick_ignore = [
         "config.types.ByteSize",
         "config.types.Seconds",
         "contrib.authz.T",
+        "contrib.web.Options",
         "reporter.settings.Log",
         "reporter.settings.Options",
     )
