@@ -349,6 +349,40 @@ def test_forked_children_log(program: Program):
     assert sorted(one["message"] for one in program.records()) == ["child 0", "child 1", "child 2", "parent"]
 
 
+def test_children_log_that_are_forked_in_the_middle_of_lines(program: Program):
+    """No child waits for a lock that a thread of its parent had, however many threads log at its fork."""
+    program.run(
+        SERVICE
+        + """
+    import threading
+
+    done = threading.Event()
+
+    def work():
+        while not done.is_set():
+            log.info("busy", extra={"list": [1, 2, 3]})
+            time.sleep(0.0001)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    pids = []
+    for n in range(20):
+        pid = os.fork()
+        if pid == 0:
+            log.info("child %d", n)
+            logging.shutdown()
+            os._exit(0)
+        pids.append(pid)
+    codes = [os.waitpid(pid, 0)[1] for pid in pids]
+    done.set()
+    assert not any(codes), codes
+    """
+    )
+    found = [one["message"] for one in program.records() if one["message"] != "busy"]
+    assert sorted(found) == sorted(f"child {n}" for n in range(20))
+
+
 def test_the_end_waits_once(program: Program):
     """A buffer that is away delays the end by the reporter's deadline, and `logging.shutdown` adds nothing to it."""
     (program.folder / "missing").write_text("a file where a folder should be")

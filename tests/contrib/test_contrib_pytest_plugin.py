@@ -1,5 +1,6 @@
 """The fixture `captured_records` in real pytest runs over a sample application."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import missing
 
 SHOP = """
     import os, threading
@@ -80,6 +83,48 @@ def test_a_test_sees_its_records(run: Run) -> None:
     )
 
 
+def test_web_applications_are_captured(run: Run) -> None:
+    """Flask's and FastAPI's test clients run the application in this process, the latter in threads of its own."""
+    for module in ("flask", "fastapi", "httpx"):
+        if importlib.util.find_spec(module) is None:
+            missing(module, "it is in the extra `dev`: pip install -e '.[dev]'")
+    run(
+        """
+        import fastapi, fastapi.testclient, flask, pumpkit
+        from pumpkit.contrib import asgi, wsgi
+
+        shop = flask.Flask("shop")
+
+        @shop.get("/orders/<int:number>")
+        def order(number):
+            pumpkit.record({"order": number})
+            return "ok"
+
+        shop.wsgi_app = wsgi.RecordRequests(shop.wsgi_app)
+        api = fastapi.FastAPI()
+
+        @api.get("/orders/{number}")
+        def order_in_a_thread(number: int):
+            pumpkit.record({"order": number})
+
+        def test_flask(captured_records):
+            shop.test_client().get("/orders/7").close()
+            order, request = captured_records
+            assert order == {"order": 7}
+            assert (request["path"], request["status"]) == ("/orders/7", 200)
+
+        def test_fastapi(captured_records):
+            with fastapi.testclient.TestClient(asgi.RecordRequests(api)) as client:
+                client.get("/orders/8")
+            order, request = captured_records
+            assert order == {"order": 8}
+            assert (request["path"], request["status"]) == ("/orders/8", 200)
+        """,
+        "-W",
+        "ignore:Using `httpx` with",  # Starlette's test client would rather have another
+    )
+
+
 def test_a_bad_record_is_an_error(run: Run) -> None:
     """The test passes, its end does not, and the report says which field of which record it was."""
     out = run(
@@ -104,7 +149,8 @@ def test_a_bad_record_is_an_error(run: Run) -> None:
 
 def test_it_works_under_xdist(run: Run) -> None:
     """Each worker captures its own."""
-    pytest.importorskip("xdist")
+    if importlib.util.find_spec("xdist") is None:
+        missing("pytest-xdist", "it is in the extra `dev`: pip install -e '.[dev]'")
     run(
         """
         import pytest, shop

@@ -97,6 +97,20 @@ def test_another_trouble_is_another_line(log, lines):
     ]
 
 
+def test_spilling_is_one_line_more(log, lines, tmp_path):
+    """When it begins, once in an outage; what is sent on afterwards needs none of its own."""
+    desk = Desk(log, buffer="sqlite:////of/the/test.db", overflow="spill", spill_folder=str(tmp_path))
+    for _ in range(2):
+        desk.log.down = BufferUnavailable("no answer")
+        for _ in range(50):
+            desk.record(10)
+            desk.turn(after=1.0)
+        assert lines() == [("ERROR", "the buffer is away:"), ("WARNING", "records are spilled into")]
+        desk.log.down = None
+        desk.until(lambda: desk.sender.idle and not desk.sender.spilled)
+        assert lines() == [("WARNING", "the buffer takes records")]
+
+
 def test_dropping_is_two_lines(log, lines):
     """One when it begins and one when it has been over for some time, however many are dropped meanwhile."""
     desk = Desk(log)
