@@ -67,7 +67,7 @@ def _looked_at(request: Any) -> str | None:
     """Return the name of the user if it is in memory. A lazy object, or a deferred field, would be fetched."""
     user = vars(request).get("user")
     if isinstance(user, LazyObject):
-        user = vars(user)["_wrapped"]
+        user = vars(user).get("_wrapped", empty)
         if user is empty:
             user = vars(request).get("_acached_user")
     name = vars(user).get(getattr(type(user), "USERNAME_FIELD", None)) if hasattr(user, "__dict__") else None

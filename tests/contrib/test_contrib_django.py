@@ -15,6 +15,7 @@ try:
     from django.core.wsgi import get_wsgi_application
     from django.http import FileResponse, HttpResponse, StreamingHttpResponse
     from django.urls import include, path, re_path
+    from django.utils.functional import LazyObject
 except ImportError:
     missing("Django", "it is in the extra `dev`: pip install -e '.[dev]'")
 
@@ -61,6 +62,22 @@ def deferred(request):
     return HttpResponse(str(request.user.id))
 
 
+class OwnUser(LazyObject):
+    """Finds the user in a way of its own, and so does not begin as others do."""
+
+    def __init__(self):
+        """Know nothing yet."""
+
+    def _setup(self):
+        raise AssertionError("nobody looks at it")
+
+
+def own(request):
+    """Answer a user of another kind."""
+    request.user = OwnUser()
+    return HttpResponse("hello")
+
+
 ORDERS = [path("orders/<int:number>/", hello)]
 
 
@@ -77,6 +94,7 @@ class Urls:
         path("look", look),
         path("look-later", look_later),
         path("deferred", deferred),
+        path("own", own),
         path("", hello),
     )
 
@@ -213,4 +231,9 @@ def test_users_that_were_not(get, captured_records, cookies, queries):
     assert queries == []
     get("/deferred", cookies=cookies)
     assert len(queries) == 2
-    assert facts(captured_records, "path", "user") == [("/", None), ("/deferred", None)]
+    get("/own")
+    assert facts(captured_records, "path", "user", "status") == [
+        ("/", None, 200),
+        ("/deferred", None, 200),
+        ("/own", None, 200),
+    ]
