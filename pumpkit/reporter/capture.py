@@ -138,6 +138,8 @@ class _CapturingOutbox(Outbox):
         self.sender: _Counts = _Counts(self.queue, settings, _no_log)
         self._records = records
         self._common: dict[str, Any] | None = None
+        self._framer = self._new_framer()
+        self._packing = threading.Lock()
         self._counting = threading.RLock()  # a signal handler may record while its thread counts
 
     def take(self, record: object) -> None:
@@ -166,9 +168,16 @@ class _CapturingOutbox(Outbox):
                 self.sender.confirmed += 1
                 self.sender.sent += 1
 
+    def _new_framer(self) -> Framer:
+        return Framer(deque(), self._settings._replace(common=None), frames.RAW)
+
     def _pack(self, record: object) -> Packed:
-        # With a framer of its own, because a signal handler may record in the middle of this.
-        return Framer(deque(), self._settings._replace(common=None), frames.RAW).pack([record])
+        if not self._packing.acquire(blocking=False):  # another thread does, or a signal handler came in the middle
+            return self._new_framer().pack([record])
+        try:
+            return self._framer.pack([record])
+        finally:
+            self._packing.release()
 
     def _reject(self, record: object, cause: str, reason: str) -> None:
         self._records.rejected.append(RejectedRecord(record, cause, reason))
