@@ -7,9 +7,9 @@ import math
 from collections.abc import Mapping
 from html import escape
 
-WIDTH, LABELS, MARGIN, TOP, LINE = 1000, 300, 40, 90, 32  # pixels
+WIDTH, LABELS, MARGIN, TOP, LINE = 1000, 320, 40, 90, 32  # pixels
 COLORS = ("#2563eb", "#0d9488", "#d97706", "#dc2626")  # of the marks, from the smallest to the largest
-_UNITS = ((1e6, "ms"), (1e3, "µs"), (1, "ns"))
+_UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1, "ns"))
 
 
 def percentiles(title: str, figures: Mapping[str, Mapping[str, float]]) -> str:

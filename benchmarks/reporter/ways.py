@@ -99,7 +99,8 @@ def _otel_spans(folder: Path, redis_url: str) -> Iterator[Live]:
     exporter = _Exporter(export.SpanExportResult.SUCCESS)
     processor = export.BatchSpanProcessor(exporter, max_queue_size=ROOM)
     context = trace.SpanContext(1, 1, is_remote=False, trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED))
-    live = Live(processor.on_end, lambda record: sdk.ReadableSpan("decision", context))
+    resource = _package("opentelemetry.sdk.resources").Resource({})
+    live = Live(processor.on_end, lambda record: sdk.ReadableSpan("decision", context, resource=resource))
     yield live
     processor.shutdown()
     live.delivered = exporter.exported
