@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -54,8 +55,8 @@ from pumpkit.contrib.asgi import RecordRequests
 
 async def bare(scope, receive, send):
     assert scope["type"] == "http"
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
-    await send({"type": "http.response.body", "body": b"x"})
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
 
 app = RecordRequests(bare, extra=lambda scope: {"worker": os.getpid()})
 """
@@ -127,9 +128,10 @@ class Shop:
     def __init__(self, program, command, application):
         self.program = program
         self.answered = []
+        self.bodies = set()
         self.socket = str(program.folder / "web.sock")
         (program.folder / "shop.py").write_text(application)
-        self.process = program.spawn([sys.executable, "-m", *command])
+        self.process = program.spawn(command)
         wait_until(lambda: self.ask("/load/0") or self.process.poll() is not None, "the server")
 
     def ask(self, path, method="GET"):
@@ -144,17 +146,19 @@ class Shop:
                 return None
         assert answer.status == 200, (answer.status, body)
         self.answered.append(path)
+        self.bodies.add(body)
         return body or b"-"
 
-    def leave(self, path):
-        """Ask, read a little, and go away."""
+    @contextlib.contextmanager
+    def reading(self, path):
+        """Ask, read a little, and go away when the block is left."""
         with contextlib.closing(Connection(self.socket)) as connection:
             connection.request("GET", path)
-            answer = connection.getresponse()
-            assert len(answer.read(1000)) == 1000
-            answer.close()
+            with contextlib.closing(connection.getresponse()) as answer:
+                assert len(answer.read(1000)) == 1000
+                yield
 
-    def stop_under_load(self, status):
+    def stop_under_load(self, status, enough=lambda: True):
         """Let clients ask all the time, tell the server to stop in the middle, and wait for its end."""
         numbers = itertools.count(1)
 
@@ -165,7 +169,7 @@ class Shop:
         clients = [threading.Thread(target=client) for _ in range(4)]
         for thread in clients:
             thread.start()
-        wait_until(lambda: len(self.answered) > 200 or self.process.poll() is not None, "200 answers")
+        wait_until(lambda: (len(self.answered) > 200 and enough()) or self.process.poll() is not None, "200 answers")
         self.process.send_signal(signal.SIGTERM)
         self.program.end(self.process, status)
         for thread in clients:
@@ -190,25 +194,40 @@ def need(*modules):
 
 def uvicorn(program, application, *options):
     """Start uvicorn."""
-    return Shop(program, ["uvicorn", "--uds", "web.sock", "--no-access-log", *options, "shop:app"], application)
+    return Shop(
+        program,
+        [sys.executable, "-m", "uvicorn", "--uds", "web.sock", "--no-access-log", *options, "shop:app"],
+        application,
+    )
 
 
 def test_fastapi_under_uvicorn(program):
     """Which ends by the signal itself, so that no exit handler runs. A client that goes away leaves one record."""
     need("uvicorn", "fastapi")
     shop = uvicorn(program, FASTAPI)
-    shop.leave("/endless")
+    with shop.reading("/endless"):
+        pass
     shop.stop_under_load(-signal.SIGTERM)
     routes = Counter(record["route"] for record in shop.records())
     assert set(routes) == {"/load/{number}", "/endless"}
     assert routes["/endless"] == 1
 
 
+def test_a_request_that_uvicorn_cancels(program):
+    """It is recorded before the end, as cancelled, and so are those that were answered."""
+    need("uvicorn", "fastapi")
+    shop = uvicorn(program, FASTAPI, "--timeout-graceful-shutdown", "1")
+    with shop.reading("/endless"):
+        shop.stop_under_load(-signal.SIGTERM)
+    errors = Counter((record["path"], record["error"]) for record in shop.records() if "error" in record)
+    assert errors == {("/endless", "CancelledError"): 1}
+
+
 def test_several_workers_of_uvicorn(program):
     """Of an application that knows nothing of the lifespan protocol."""
     need("uvicorn")
     shop = uvicorn(program, BARE, "--workers", "2")
-    shop.stop_under_load(0)
+    shop.stop_under_load(0, lambda: len(shop.bodies) == 2)
     assert len({record["worker"] for record in shop.records()}) == 2
 
 
@@ -223,14 +242,43 @@ def test_django_under_uvicorn(program):
 def test_flask_under_gunicorn(program):
     """Gunicorn sends files by itself, and goes on to do so. A client that goes away leaves one record."""
     need("gunicorn", "flask")
-    command = ["gunicorn", "--bind", "unix:web.sock", "--workers", "2", "--graceful-timeout", "60", "shop:app"]
-    shop = Shop(program, command, FLASK)
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--bind",
+        "unix:web.sock",
+        "--workers",
+        "2",
+        "--graceful-timeout",
+        "60",
+    ]
+    shop = Shop(program, [*command, "shop:app"], FLASK)
     assert shop.ask("/file") == FLASK.encode()
-    shop.leave("/endless")
+    with shop.reading("/endless"):
+        pass
     shop.stop_under_load(0)
     records = shop.records()
     assert {record["route"] for record in records} == {"/load/<int:number>", "/endless", "/file"}
     assert {(record["status"], record["client"], record["sendfile"]) for record in records} == {(200, None, True)}
+
+
+def test_flask_under_uwsgi(program):
+    """uWSGI knows a file that it shall send by the object, so it gets the file itself."""
+    need("pyuwsgi", "flask")
+    program.environment["PYTHONPATH"] = str(program.folder)
+    uwsgi = str(Path(sys.executable).with_name("uwsgi"))
+    command = [uwsgi, "--http-socket", "web.sock", "--master", "--master-fifo", "fifo", "--need-app"]
+    shop = Shop(program, [*command, "--module", "shop:app"], FLASK)
+    assert shop.ask("/file") == FLASK.encode()
+    assert shop.ask("/load/1", "HEAD") == b"-"
+    (program.folder / "fifo").write_text("q")  # in order; SIGTERM breaks requests off
+    _, told = program.end(shop.process)
+    assert "via sendfile()" in told
+    assert [(record["method"], record["route"], record["sendfile"]) for record in shop.records()][-2:] == [
+        ("GET", "/file", True),
+        ("HEAD", "/load/<int:number>", True),
+    ]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
