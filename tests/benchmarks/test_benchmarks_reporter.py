@@ -51,3 +51,9 @@ def test_a_service_is_measured_with_reporting_on_and_off():
     report = services.report(samples)
     assert [len(table.rows) for table in report.tables] == [1, 1]
     assert [aim.limit for aim in report.aims] == [1.02, 3]
+
+
+def test_a_way_whose_package_is_missing_is_left_out(monkeypatch):
+    """It is not measured, and nothing of it is imported."""
+    monkeypatch.setitem(ways.WAYS, ways.LOGURU, ways.WAYS[ways.LOGURU]._replace(needs="a_package_that_is_missing"))
+    assert list(calls.measure(TINY, (ways.LOGURU, ways.DEQUE))) == [ways.DEQUE]
