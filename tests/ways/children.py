@@ -73,6 +73,14 @@ assert child.exitcode == {status}, child.exitcode
 ending()
 """
 
+_DAEMONIC = """
+record("before")
+ready = multiprocessing.Event()
+multiprocessing.Process(target={target}, args=("daemonic", ready), daemon=True).start()
+ready.wait()
+ending()
+"""
+
 _POOL = """
 record("before")
 pool = multiprocessing.Pool(2, maxtasksperchild=2)
@@ -136,6 +144,22 @@ WAYS = [
         "`Process.terminate()` with `stop_on_sigterm()` in the child",
         "the child ends in order, with exit code 143",
         _parent(_TERMINATE.format(target="handle_and_wait", status=143)),
+    ),
+    Way(
+        "process-daemonic",
+        _GROUP,
+        "`Process(daemon=True)` whose parent ends",
+        "multiprocessing ends the child by SIGTERM",
+        _parent(_DAEMONIC.format(target="wait")),
+        "call {py:func}`pumpkit.stop_on_sigterm` in the child",
+        conditions=("fine",),
+    ),
+    Way(
+        "process-daemonic-handled",
+        _GROUP,
+        "`Process(daemon=True)` with `stop_on_sigterm()`, whose parent ends",
+        "the child ends in order; the parent waits for it",
+        _parent(_DAEMONIC.format(target="handle_and_wait")),
     ),
     Way("pool", _GROUP, "`Pool.close()` and `join()`; `maxtasksperchild`", _SENDS, _parent(_POOL)),
     Way(
