@@ -8,7 +8,7 @@ before the server is told that the application has stopped: some servers end by 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Unpack
 
 from pumpkit.contrib.web import Facts, Options, Request, RequestFeed
@@ -88,8 +88,8 @@ class RecordRequests(RequestFeed):
     def _known_route(self, request: Request) -> str | None:
         facts = request.facts
         route = facts.get("route")
-        if route is None:
-            return None
+        if route is None or ("app_root_path" in facts and "fastapi" not in facts):
+            return _matched_again(facts)
         # A route of FastAPI that was included by a router knows nothing of the router's prefix; its context does.
         context = facts["fastapi"].get("effective_route_context") if "fastapi" in facts else None
         if context is not None and getattr(context, "original_route", None) is route:
@@ -118,10 +118,11 @@ class RecordRequests(RequestFeed):
 
 
 def _mounted(facts: Facts, template: str) -> str:
-    """Return where the router of this template is mounted, as a template: what mounts matched becomes their names.
+    """Return where FastAPI's router of this template is mounted: what mounts matched, with names in place of values.
 
-    Mounts leave no trace but the path that they took off, and their parameters among those of the path. If a value is
-    there twice, the last one is taken: parameters follow the word that says what they are, as in `/users/{user}`.
+    Matching again would tell nothing of the prefixes of included routers, and mounts leave no trace but the path that
+    they took off, and their parameters among those of the path. If a value is there twice, the last one is taken:
+    parameters follow the word that says what they are, as in `/users/{user}`.
     """
     if "app_root_path" not in facts:  # no mount matched
         return ""
@@ -130,6 +131,30 @@ def _mounted(facts: Facts, template: str) -> str:
         if f"{{{name}}}" not in template and f"{{{name}:" not in template and str(value) in parts:
             parts[parts.index(str(value))] = f"{{{name}}}"
     return "/".join(reversed(parts))
+
+
+def _matched_again(facts: Facts) -> str | None:
+    """Return the template of what matched, from the router: Starlette tells of no mounts, most versions of no route."""
+    if "router" not in facts or "endpoint" not in facts:  # another framework, or nothing matched
+        return None
+    root_path = facts.get("app_root_path", facts.get("root_path", ""))
+    return _template(facts["router"].routes, {**facts, "root_path": root_path, "path_params": {}})
+
+
+def _template(routes: Iterable[Any], facts: Facts) -> str | None:
+    """Return the template of the route that Starlette chooses: the first that matches, else one for another method."""
+    partly: str | None = None
+    for route in routes:
+        match, more = route.matches(facts)
+        if match.name == "NONE":
+            continue
+        template: str = getattr(route, "path", "")  # a `Host` has none
+        if hasattr(route, "routes"):
+            template += _template(route.routes, {**facts, **more}) or "/{path:path}"
+        if match.name == "FULL":
+            return template
+        partly = partly or template
+    return partly
 
 
 class _Lifespan:

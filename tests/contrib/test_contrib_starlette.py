@@ -16,7 +16,7 @@ try:
     from starlette.middleware import Middleware
     from starlette.middleware.authentication import AuthenticationMiddleware
     from starlette.responses import PlainTextResponse, StreamingResponse
-    from starlette.routing import Mount, Route
+    from starlette.routing import Host, Mount, Route, Router
     from starlette.staticfiles import StaticFiles
 except ImportError:
     missing("Starlette or FastAPI", "they are in the extra `dev`: pip install -e '.[dev]'")
@@ -91,9 +91,50 @@ def test_templates_of_starlette(tmp_path, captured_records):
     ]
 
 
-@pytest.mark.parametrize("path", ["/a/1/b/2/c/3", "/a/a/b/b/c/c", "/a/x/b/x/c/x"])
+def without_route(app):
+    """Return an application that leaves what most versions of Starlette leave: the router, and no route."""
+
+    async def old(scope, receive, send):
+        async def send_on(message):
+            scope.pop("route", None)
+            await send(message)
+
+        await app(scope, receive, send_on)
+
+    return old
+
+
+def test_templates_of_old_starlette(tmp_path, captured_records):
+    """What matched is found again. Where an application is mounted that is no router, nobody knows more."""
+    (tmp_path / "a.css").write_text("x")
+    orders = [Route("/orders", hello, methods=["POST"]), Route("/orders", hello), Route("/orders/{number:int}", hello)]
+    shop = Starlette(
+        routes=[
+            Mount("/static", StaticFiles(directory=tmp_path)),
+            Mount("/a/{x}", routes=[Mount("/b/{y:int}", app=Starlette(routes=orders))]),
+            Route("/only", hello, methods=["PUT"]),
+        ]
+    )
+    paths = ["/a/b/b/7/orders", "/a/b/b/7/orders/9", "/a/b/b/7/x", "/only", "/static/a.css", "/nothing"]
+    for root_path in ("", "/at"):
+        get(RecordRequests(without_route(shop)), *(root_path + path for path in paths), root_path=root_path)
+        assert facts(captured_records, "route", "status") == [
+            ("/a/{x}/b/{y:int}/orders", 200),
+            ("/a/{x}/b/{y:int}/orders/{number:int}", 200),
+            ("/a/{x}/b/{y:int}/{path:path}", 404),
+            ("/only", 405),
+            ("/static/{path:path}", 200),
+            (None, 404),
+        ]
+        captured_records.clear()
+    hosts = Starlette(routes=[Host("shop", Router([Route("/users/{number}", hello)]))])
+    get(RecordRequests(without_route(hosts)), "/users/7")
+    assert facts(captured_records, "route", "status") == [("/users/{number}", 200)]
+
+
+@pytest.mark.parametrize("path", ["/a/1/b/2/c/3", "/a/a/b/b/c/c", "/a/b/b/c/c/a", "/a/x/b/x/c/x"])
 def test_values_that_look_like_the_path(captured_records, path):
-    """What parameters of mounts are is not told by frameworks; words of the path are not taken for them."""
+    """Words of the path are not taken for parameters of mounts, nor the other way round."""
     mount = Mount("/a/{x}", routes=[Mount("/b/{y}", routes=[Route("/c/{z}", hello)])])
     get(RecordRequests(Starlette(routes=[mount])), path)
     assert facts(captured_records, "route", "status") == [("/a/{x}/b/{y}/c/{z}", 200)]
