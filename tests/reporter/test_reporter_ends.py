@@ -1,4 +1,4 @@
-"""The end of a program, in every way it may come, with a real buffer."""
+"""What happens to a reporter at the end of a program, with a real buffer. The ways to end are in tests/ways."""
 
 import json
 import os
@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import apsw
-import pytest
 
 from pumpkit.buffers import open_buffer
 
@@ -36,29 +35,6 @@ def _locked(program: Any) -> Iterator[None]:
         yield
     finally:
         connection.close()
-
-
-@pytest.mark.parametrize(
-    ("end", "status"),
-    [
-        ("", 0),
-        ("sys.exit(3)", 3),
-        ("raise ValueError('bug')", 1),
-        ("reporter.flush(60); reporter.record({'n': 3}); os.kill(os.getpid(), signal.SIGINT)", -signal.SIGINT),
-        ("pumpkit.stop_on_sigterm(); os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", 143),
-    ],
-)
-def test_whatever_ends_the_program_in_order_sends_what_waits(program: Any, end: str, status: int) -> None:
-    """The last line, sys.exit, an unhandled exception, Ctrl-C, and SIGTERM with the helper lose nothing."""
-    _, err = program.run(f"{_BEGIN}    {end}", status=status)
-    assert _numbers(program) == [0, 1, 2, 3][: 4 if "SIGINT" in end else 3]
-    assert "could not be sent" not in err
-
-
-def test_sigterm_without_the_helper_loses_what_waits(program: Any) -> None:
-    """Python dies of SIGTERM at once: this is the loss that `stop_on_sigterm` is for."""
-    program.run(f"{_BEGIN}    os.kill(os.getpid(), signal.SIGTERM)", status=-signal.SIGTERM)
-    assert _numbers(program) == []
 
 
 def test_a_flush_survives_any_death(program: Any) -> None:
@@ -281,26 +257,6 @@ def test_a_recreated_buffer_file_is_noticed_and_used(program: Any) -> None:
     _, err = program.end(process)
     assert _numbers(program) == [3]
     assert "lost 3 records that it had confirmed" in err
-
-
-def test_the_helper_works_during_a_long_outage(program: Any) -> None:
-    """SIGTERM with the buffer away ends the program within its exit timeout, not within the buffer's patience."""
-    with _locked(program):
-        process = program.start(
-            """
-            import time, pumpkit
-            pumpkit.stop_on_sigterm()
-            pumpkit.configure(exit_timeout=0.2)
-            pumpkit.record({"n": 1})
-            pumpkit.flush(0.2)
-            print("ready", flush=True)
-            time.sleep(600)
-            """
-        )
-        assert process.stdout.readline() == "ready\n"
-        process.terminate()
-        _, err = program.end(process, 143)
-    assert "1 records could not be sent" in err
 
 
 def test_sigterm_during_the_end_does_not_interrupt_it(program: Any) -> None:
