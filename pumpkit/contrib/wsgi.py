@@ -28,8 +28,8 @@ class RecordRequests(RequestFeed):
     The application may tell more by keys of the environ: `pumpkit.route`, `pumpkit.user`, `pumpkit.error`. Werkzeug
     and Flask tell the route by themselves; for Django there is `pumpkit.contrib.django`.
 
-    The response is not changed, and what the application raises is raised. Where the server sends a file by itself,
-    the file is handed through; where it does so in C (uWSGI), `duration` ends when it gets the file.
+    The response is not changed, and what the application raises is raised. A file that the server sends by itself
+    stays its file: the request ends when the server closes it, or gets it if it lets nobody notice that.
     """
 
     def __init__(self, app: Application, **options: Unpack[Options]) -> None:
