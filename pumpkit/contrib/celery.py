@@ -13,7 +13,7 @@ from pumpkit.reporter import process
 def send_records(**_: Any) -> None:
     """Send what waits when a process of the pool ends, after `max-tasks-per-child` say, within `exit_timeout` (2 s).
 
-    A process that Celery kills, because a task has exceeded its hard time limit, does not run this.
+    A process whose task has exceeded its hard time limit has a tenth of a second, then Celery kills it.
     """
     process.finish()
 

@@ -1,7 +1,7 @@
-"""Hooks of gunicorn, for records of workers that gunicorn kills. A worker that ends in order needs none.
+"""The hook of gunicorn for workers that it kills, because they hang. A worker that ends in order needs none.
 
-In gunicorn.conf.py: `from pumpkit.contrib.gunicorn import worker_abort, worker_exit`; without such a file:
-`gunicorn -c python:pumpkit.contrib.gunicorn`. Hooks of your own with these names call these.
+In gunicorn.conf.py: `from pumpkit.contrib.gunicorn import worker_abort`; without such a file:
+`gunicorn -c python:pumpkit.contrib.gunicorn`. A hook of your own with this name calls this one.
 """
 
 from typing import Any
@@ -19,12 +19,3 @@ def worker_abort(worker: Any) -> None:
     recorded in the last `flush_interval` is lost.
     """
     process.finish(_ABORT)
-
-
-def worker_exit(server: Any, worker: Any) -> None:
-    """Send what waits in a worker that ends, within `exit_timeout` (2 s).
-
-    Needed where threads of the worker hang (`-k gthread`): Python waits for them before it runs exit handlers, until
-    gunicorn kills the worker.
-    """
-    process.send()

@@ -1,4 +1,4 @@
-"""Tasks of Celery."""
+"""Tasks of Celery, with a real broker."""
 
 import signal
 import sys
@@ -11,53 +11,82 @@ from tests.ways.way import Stage, Way
 from tests.ways.web import need
 
 _GROUP = "Celery"
+_HOOK = "import pumpkit.contrib.celery"
 
 _TASKS = """
 import celery
-{imported}
 from recording import record
+{hook}
 
 app = celery.Celery(broker="{url}", backend="{url}")
-app.conf.broker_connection_retry_on_startup = True
 
 @app.task
 def task(number):
     record(f"task-{{number}}", kept={kept})
 """
 
+#: Starts tasks and waits for their ends.
+_CLIENT = """
+import tasks
+results = [tasks.task.delay(number) for number in range(20)]
+for result in results:
+    result.get(timeout=30)
+"""
 
-def _worked(*options: str, hook: bool = True) -> Callable[[Stage], None]:
+
+def _worked(*options: str, hook: str = "", kept: bool = True) -> Callable[[Stage], None]:
+    """Tasks record and end, then SIGTERM ends the worker."""
+
     def run(stage: Stage) -> None:
         need("celery")
-
         broker = RedisServer(program()).start()
-        try:
-            url = f"redis://127.0.0.1:{broker.port}/0"
-            imported = "import pumpkit.contrib.celery" if hook else ""
-            (stage.program.folder / "tasks.py").write_text(_TASKS.format(url=url, imported=imported, kept=hook))
-            command = [str(Path(sys.executable).with_name("celery")), "-A", "tasks", "worker", "-c", "2", "-l", "INFO"]
-            worker = stage.program.spawn([*command, "--without-gossip", "--without-mingle", *options])
-            stage.run(
-                """
-                import tasks
-                for result in [tasks.task.delay(number) for number in range(20)]:
-                    result.get(timeout=30)
-                """
-            )
-            stage.ending()
-            worker.send_signal(signal.SIGTERM)
-            stage.end(worker)
-        finally:
-            broker.stop()
+        stage.cleanup.callback(broker.stop)
+        url = f"redis://127.0.0.1:{broker.port}/0"
+        tasks = _TASKS.format(url=url, hook=hook, kept=kept)
+        (stage.program.folder / "tasks.py").write_text(tasks)
+        celery = str(Path(sys.executable).with_name("celery"))
+        command = [celery, "-A", "tasks", "worker", "-c", "2", "--without-gossip", "--without-mingle"]
+        worker = stage.program.spawn([*command, *options])
+        stage.run(_CLIENT)
+        stage.ending()
+        worker.send_signal(signal.SIGTERM)
+        stage.end(worker)
 
     return run
 
 
 WAYS = [
-    Way("celery", _GROUP, "a", "b", _worked()),
-    Way("celery-recycled", _GROUP, "a", "b", _worked("--max-tasks-per-child", "4")),
-    Way("celery-none", _GROUP, "a", "b", _worked(hook=False)),
-    Way("celery-threads", _GROUP, "a", "b", _worked("-P", "threads", hook=False)),
-    Way("celery-gevent", _GROUP, "a", "b", _worked("-P", "gevent", hook=False)),
-    Way("celery-solo", _GROUP, "a", "b", _worked("-P", "solo", hook=False)),
+    Way(
+        "celery-none",
+        _GROUP,
+        "prefork: SIGTERM",
+        "processes of the pool end by `os._exit`",
+        _worked(kept=False),
+        conditions=("fine",),
+    ),
+    Way(
+        "celery",
+        _GROUP,
+        "prefork, with `pumpkit.contrib.celery`: SIGTERM",
+        "it sends what waits when a process ends, within `exit_timeout`",
+        _worked(hook=_HOOK),
+        f"`{_HOOK}`",
+    ),
+    Way(
+        "celery-recycled",
+        _GROUP,
+        "prefork, with `pumpkit.contrib.celery`: `--max-tasks-per-child`",
+        "the same",
+        _worked("--max-tasks-per-child", "4", hook=_HOOK),
+        f"`{_HOOK}`",
+        conditions=("fine",),
+    ),
+    Way(
+        "celery-threads",
+        _GROUP,
+        "threads: SIGTERM",
+        "the worker, which runs tasks itself, ends in order",
+        _worked("-P", "threads"),
+    ),
+    Way("celery-solo", _GROUP, "solo: SIGTERM", "the same", _worked("-P", "solo"), conditions=("fine",)),
 ]

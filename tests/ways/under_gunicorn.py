@@ -7,15 +7,20 @@ from tests.ways.way import Stage, Way
 from tests.ways.web import ASGI, WSGI, Server, need
 
 _GROUP = "gunicorn"
+_THREADS = ("-k", "gthread", "--threads", "4")
+_HOOK = ("-c", "python:pumpkit.contrib.gunicorn")
+_USE_HOOK = "`-c python:pumpkit.contrib.gunicorn`"
 
 
 def _serve(stage: Stage, *options: str, application: str = WSGI) -> Server:
     need("gunicorn")
-    command = [sys.executable, "-m", "gunicorn", "-w", "2", "-b", "unix:web.sock", "--graceful-timeout", "60"]
+    command = [sys.executable, "-m", "gunicorn", "-w", "2", "-b", "unix:web.sock", "--no-control-socket"]
     return Server(stage, [*command, *options, "webapp:app"], application)
 
 
 def _stopped(*options: str, application: str = WSGI) -> Callable[[Stage], None]:
+    """SIGTERM in the middle of the load; with `--preload`, something is recorded before the fork too."""
+
     def run(stage: Stage) -> None:
         if "--preload" in options:
             stage.program.environment["RECORD_AT_IMPORT"] = "yes"
@@ -24,12 +29,86 @@ def _stopped(*options: str, application: str = WSGI) -> Callable[[Stage], None]:
     return run
 
 
+def _recycled(*options: str) -> Callable[[Stage], None]:
+    def run(stage: Stage) -> None:
+        server = _serve(stage, "--max-requests", "20", *options)
+        server.ask_all(4)
+        server.stop()
+
+    return run
+
+
+def _hanging(request: str, *options: str, seconds: float, kept: bool = True) -> Callable[[Stage], None]:
+    """Every worker has records when a request hangs in one of them, which gunicorn then kills."""
+
+    def run(stage: Stage) -> None:
+        stage.program.environment["RISKED"] = "" if kept else "yes"
+        server = _serve(stage, *options)
+        server.ask_all()
+        assert not server.ask(f"{request}/0", timeout=seconds)
+        server.stop()
+
+    return run
+
+
+def _graceful(name: str, id_: str, *options: str, application: str = WSGI) -> Way:
+    happens = "a worker answers what it has begun, and ends in order"
+    return Way(id_, _GROUP, f"{name}: SIGTERM under load", happens, _stopped(*options, application=application))
+
+
 WAYS = [
-    Way("gunicorn-sync", _GROUP, "sync, SIGTERM", "x", _stopped()),
-    Way("gunicorn-sync-preload", _GROUP, "sync, SIGTERM", "x", _stopped("--preload")),
-    Way("gunicorn-gthread", _GROUP, "gth", "x", _stopped("-k", "gthread", "--threads", "4")),
-    Way("gunicorn-gthread-preload", _GROUP, "gth", "x", _stopped("-k", "gthread", "--threads", "4", "--preload")),
-    Way("gunicorn-gevent", _GROUP, "gev", "x", _stopped("-k", "gevent")),
-    Way("gunicorn-gevent-preload", _GROUP, "gev", "x", _stopped("-k", "gevent", "--preload")),
-    Way("gunicorn-asgi", _GROUP, "asgi", "x", _stopped("-k", "asgi", application=ASGI)),
+    _graceful("sync workers", "gunicorn-sync"),
+    _graceful("sync workers, `--preload`", "gunicorn-sync-preload", "--preload"),
+    _graceful("gthread workers", "gunicorn-gthread", *_THREADS),
+    _graceful("gthread workers, `--preload`", "gunicorn-gthread-preload", *_THREADS, "--preload"),
+    _graceful("gevent workers", "gunicorn-gevent", "-k", "gevent"),
+    _graceful("gevent workers, `--preload`", "gunicorn-gevent-preload", "-k", "gevent", "--preload"),
+    _graceful("asgi workers", "gunicorn-asgi", "-k", "asgi", application=ASGI),
+    Way(
+        "gunicorn-recycled",
+        _GROUP,
+        "sync workers: `--max-requests`",
+        "a worker ends in order, another begins",
+        _recycled(),
+        conditions=("fine",),
+    ),
+    Way(
+        "gunicorn-recycled-gthread",
+        _GROUP,
+        "gthread workers: `--max-requests`",
+        "a worker ends in order, another begins",
+        _recycled(*_THREADS),
+        conditions=("fine",),
+    ),
+    Way(
+        "gunicorn-timeout",
+        _GROUP,
+        "sync workers: a request hangs beyond `--timeout`",
+        "SIGABRT raises `SystemExit` in the request, and the worker ends in order; a second later SIGKILL",
+        _hanging("hang", "--timeout", "1", seconds=20),
+    ),
+    Way(
+        "gunicorn-stuck",
+        _GROUP,
+        "sync workers: a request hangs, and catches what SIGABRT raises",
+        "SIGKILL ends the worker",
+        _hanging("stuck", "--timeout", "1", seconds=20, kept=False),
+        conditions=("fine",),
+    ),
+    Way(
+        "gunicorn-stuck-hook",
+        _GROUP,
+        "sync workers: the same, with `pumpkit.contrib.gunicorn`",
+        "the hook sends what waits, within 0.5 s",
+        _hanging("stuck", "--timeout", "1", *_HOOK, seconds=20),
+        _USE_HOOK,
+    ),
+    Way(
+        "gunicorn-hanging-thread",
+        _GROUP,
+        "gthread workers: SIGTERM while a request hangs",
+        "Python waits for the thread before it runs exit handlers; after `--graceful-timeout`, SIGKILL",
+        _hanging("hang", "--graceful-timeout", "1", *_THREADS, seconds=0.2, kept=False),
+        conditions=("fine",),
+    ),
 ]

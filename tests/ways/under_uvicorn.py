@@ -1,4 +1,4 @@
-"""Processes of uvicorn."""
+"""Processes of uvicorn, which ends them by the signal that stopped it."""
 
 import signal
 import sys
@@ -9,24 +9,75 @@ from tests.ways.web import ASGI, Server, need
 
 _GROUP = "uvicorn"
 
+#: The middleware, here for the end of the application only: what is recorded is counted by `recording`.
+_MIDDLEWARE = (
+    ASGI
+    + """
+import pumpkit
+from pumpkit.contrib.asgi import RecordRequests
 
-def _serve(stage: Stage, *options: str, application: str = ASGI) -> Server:
+app = RecordRequests(app, reporter=pumpkit.Reporter(enabled=False))
+"""
+)
+_USE_MIDDLEWARE = "`pumpkit.contrib.asgi.RecordRequests`, or `pumpkit.flush()` in the application's lifespan"
+
+
+def _serve(stage: Stage, application: str, *options: str) -> Server:
     need("uvicorn")
-    command = [sys.executable, "-m", "uvicorn", "--uds", "web.sock", "--log-level", "info", "--no-access-log"]
+    command = [sys.executable, "-m", "uvicorn", "--uds", "web.sock", "--no-access-log"]
     return Server(stage, [*command, *options, "webapp:app"], application)
 
 
-def _stopped(*options: str, status: int = 0, application: str = ASGI) -> Callable[[Stage], None]:
+def _alone(application: str, kept: bool = True) -> Callable[[Stage], None]:
     def run(stage: Stage) -> None:
-        server = _serve(stage, *options, application=application)
-        if "--workers" not in options:
-            server.workers.add("")
-        server.stop_under_load(status=status)
+        stage.program.environment["RISKED"] = "" if kept else "yes"
+        _serve(stage, application).stop_under_load(status=-signal.SIGTERM, workers=1)
 
     return run
 
 
+def _workers(stage: Stage) -> None:
+    _serve(stage, _MIDDLEWARE, "--workers", "2").stop_under_load()
+
+
+def _recycled(stage: Stage) -> None:
+    server = _serve(stage, _MIDDLEWARE, "--workers", "2", "--limit-max-requests", "50")
+    server.ask_all(4)
+    server.stop()
+
+
 WAYS = [
-    Way("uvicorn", _GROUP, "one", "x", _stopped(status=-signal.SIGTERM)),
-    Way("uvicorn-workers", _GROUP, "workers", "x", _stopped("--workers", "2")),
+    Way(
+        "uvicorn",
+        _GROUP,
+        "one process: SIGTERM under load",
+        "after the last answer the process ends itself by SIGTERM, without exit handlers",
+        _alone(ASGI, kept=False),
+        conditions=("fine",),
+    ),
+    Way(
+        "uvicorn-lifespan",
+        _GROUP,
+        "one process, with the middleware: SIGTERM under load",
+        "it sends what waits when the lifespan ends, within `exit_timeout`",
+        _alone(_MIDDLEWARE),
+        _USE_MIDDLEWARE,
+    ),
+    Way(
+        "uvicorn-workers",
+        _GROUP,
+        "`--workers 2`, with the middleware: SIGTERM under load",
+        "so it does in each worker",
+        _workers,
+        _USE_MIDDLEWARE,
+    ),
+    Way(
+        "uvicorn-recycled",
+        _GROUP,
+        "`--workers 2`, with the middleware: `--limit-max-requests`",
+        "a worker ends in order, another begins",
+        _recycled,
+        _USE_MIDDLEWARE,
+        conditions=("fine",),
+    ),
 ]

@@ -1,61 +1,117 @@
-"""Workers of uWSGI."""
+"""Workers of uWSGI, which forks in C and ends in signal handlers."""
 
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.programs import wait_until
 from tests.ways.way import Stage, Way
-from tests.ways.web import WSGI, Server, join, need
+from tests.ways.web import WSGI, Server, need
 
 _GROUP = "uWSGI"
+_DIE = "--die-on-term"
 
 
 def _serve(stage: Stage, *options: str, application: str = WSGI) -> Server:
     need("pyuwsgi")
-    command = [
-        str(Path(sys.executable).with_name("uwsgi")),
-        "--http-socket",
-        "web.sock",
-        "--master",
-        "--processes",
-        "2",
-        "--die-on-term",
-        "--disable-logging",
-    ]
-    stage.program.environment["PYTHONPATH"] = str(stage.program.folder)
+    stage.program.environment |= {"PYTHONPATH": str(stage.program.folder), "RECORD_AT_IMPORT": "yes"}
+    uwsgi = str(Path(sys.executable).with_name("uwsgi"))
+    command = [uwsgi, "--http-socket", "web.sock", "--master", "--processes", "2", "--disable-logging", "--need-app"]
     return Server(stage, [*command, *options, "--module", "webapp:app"], application)
-
-
-def _stopped(*options: str, application: str = WSGI) -> Callable[[Stage], None]:
-    def run(stage: Stage) -> None:
-        _serve(stage, *options, application=application).stop_under_load()
-
-    return run
 
 
 def _graceful(*options: str) -> Callable[[Stage], None]:
     def run(stage: Stage) -> None:
-        stage.program.environment["RECORD_AT_IMPORT"] = "yes"
         server = _serve(stage, "--master-fifo", "fifo", *options)
         server.stop_under_load(lambda: (stage.program.folder / "fifo").write_text("q"))
 
     return run
 
 
-def _idle(*options: str) -> Callable[[Stage], None]:
+def _idle(application: str = WSGI) -> Callable[[Stage], None]:
     def run(stage: Stage) -> None:
-        stage.program.environment["RECORD_AT_IMPORT"] = "yes"
-        server = _serve(stage, *options)
-        join(server.load(4, 50))
+        server = _serve(stage, _DIE, application=application)
+        server.ask_all()
         server.stop()
 
     return run
 
 
+def _busy(stage: Stage) -> None:
+    stage.program.environment["RISKED"] = "yes"
+    server = _serve(stage, _DIE)
+    server.ask_all()
+    assert not server.ask("hang/0", timeout=0.2)
+    server.stop()
+
+
+def _recycled(stage: Stage) -> None:
+    server = _serve(stage, _DIE, "--max-requests", "50", "--min-worker-lifetime", "0")
+    server.ask_all(4)
+    server.stop()
+
+
+def _reloaded(stage: Stage) -> None:
+    server = _serve(stage, _DIE, "--master-fifo", "fifo")
+    server.ask_all()
+    old = set(server.workers)
+    (stage.program.folder / "fifo").write_text("w")
+    wait_until(lambda: server.ask_all() or not server.workers & old, "other workers")
+    server.stop()
+
+
 WAYS = [
-    Way("uwsgi-q", _GROUP, "one", "x", _graceful()),
-    Way("uwsgi-lazy-q", _GROUP, "one", "x", _graceful("--lazy-apps")),
-    Way("uwsgi-idle", _GROUP, "one", "x", _idle()),
-    Way("uwsgi-lazy-idle", _GROUP, "workers", "x", _idle("--lazy-apps")),
-    Way("uwsgi-deco-idle", _GROUP, "workers", "x", _idle("--import", "uwsgidecorators")),
+    Way(
+        "uwsgi-q",
+        _GROUP,
+        "`q` to the `--master-fifo`, under load",
+        "workers answer what they have begun, and end in order; the first sends what was recorded at import",
+        _graceful(),
+    ),
+    Way(
+        "uwsgi-lazy-q",
+        _GROUP,
+        "`--lazy-apps`: `q` to the `--master-fifo`, under load",
+        "workers answer what they have begun, and end in order",
+        _graceful("--lazy-apps"),
+    ),
+    Way(
+        "uwsgi-idle",
+        _GROUP,
+        "SIGTERM with `--die-on-term`, between requests",
+        "workers end at once, but run exit handlers",
+        _idle(),
+    ),
+    Way(
+        "uwsgi-decorators",
+        _GROUP,
+        "the same, where `uwsgidecorators` is imported after pumpkit",
+        "its hook takes the place of pumpkit's; the first record of a worker notices the fork",
+        _idle(WSGI + "\nimport uwsgidecorators\n"),
+        conditions=("fine",),
+    ),
+    Way(
+        "uwsgi-busy",
+        _GROUP,
+        "SIGTERM with `--die-on-term`, during a request",
+        "uWSGI runs no exit handlers in a busy worker",
+        _busy,
+        conditions=("fine",),
+    ),
+    Way(
+        "uwsgi-recycled",
+        _GROUP,
+        "`--max-requests` of uWSGI",
+        "a worker ends in order, another begins",
+        _recycled,
+        conditions=("fine",),
+    ),
+    Way(
+        "uwsgi-reload",
+        _GROUP,
+        "`w` to the `--master-fifo`",
+        "all workers end in order, others begin",
+        _reloaded,
+        conditions=("fine",),
+    ),
 ]

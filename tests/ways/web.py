@@ -10,20 +10,27 @@ from tests.conftest import missing
 from tests.programs import wait_until
 from tests.ways.way import Stage
 
-#: Records under the name of the path what is asked for; `/-` only answers. `/hang/NAME` records and never answers.
+#: Records under the name of the path what is asked for; `/-` only answers. `/hang/N` never answers, and
+#: `/stuck/N` does not even end when it is told to.
 WSGI = """
 import os, threading
 from recording import record
 
+KEPT = not os.environ.get("RISKED")
+
 if os.environ.get("RECORD_AT_IMPORT"):
-    record(f"import-{os.getpid()}", 1)
+    record(f"import-{os.getpid()}", 1, kept=KEPT)
 
 def app(environ, start_response):
     name = environ["PATH_INFO"][1:]
     if name != "-":
-        record(name, 1)
-    if name.startswith("hang/"):
-        threading.Event().wait()
+        record(name, 1, kept=KEPT)
+    while name.startswith(("hang/", "stuck/")):
+        try:
+            threading.Event().wait()
+        except BaseException:
+            if name.startswith("hang/"):
+                raise
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [str(os.getpid()).encode()]
 """
@@ -32,12 +39,14 @@ ASGI = """
 import os
 from recording import record
 
+KEPT = not os.environ.get("RISKED")
+
 async def app(scope, receive, send):
     if scope["type"] != "http":
-        raise NotImplementedError
+        raise NotImplementedError  # as frameworks do that have no lifespan
     name = scope["path"][1:]
     if name != "-":
-        record(name, 1)
+        record(name, 1, kept=KEPT)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
     await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
 """
@@ -56,6 +65,7 @@ class Server:
         (stage.program.folder / "webapp.py").write_text(application)
         self.process = stage.program.spawn(command)
         self.answered = 0
+        self._rounds = 0
         self.workers: set[str] = set()
         self._stage = stage
         self._socket = str(stage.program.folder / "web.sock")
@@ -74,18 +84,30 @@ class Server:
             return False
         finally:
             connection.close()
-        assert answer.status == 200, (answer.status, worker)
+        if answer.status != 200:
+            return False
         with self._lock:
             self.answered += name != "-"
             self.workers.add(worker)
         return True
 
-    def load(self, clients: int, requests: int) -> list[threading.Thread]:
-        """Start clients that ask until they have asked often enough, or the server does not listen any more."""
+    def ask_all(self, workers: int = 2) -> None:
+        """Let clients ask, until so many workers have recorded something since the last call."""
+        self.workers.clear()
+
+        def all_answered() -> bool:
+            self._rounds += 1
+            join(self.load(4, 10, f"round-{self._rounds}"))
+            return len(self.workers) >= workers
+
+        wait_until(all_answered, f"answers of {workers} workers")
+
+    def load(self, clients: int, requests: int, what: str = "load") -> list[threading.Thread]:
+        """Start clients that ask until they have asked often enough, or the server has ended."""
 
         def client(name: int) -> None:
             for number in range(requests):
-                if not self.ask(f"{name}/{number}") and self.process.poll() is not None:
+                if not self.ask(f"{what}/{name}/{number}") and self.process.poll() is not None:
                     return
 
         threads = [threading.Thread(target=client, args=(name,)) for name in range(clients)]
