@@ -203,7 +203,7 @@ os._exit(0)
         "sigkill",
         _GROUP,
         "SIGKILL, the kernel's OOM killer, a crash in C",
-        "no code of the process runs any more",
+        "no code of the process runs any more; a shorter `flush_interval` risks less",
         _ends(
             """
 record("flushed")
@@ -213,7 +213,6 @@ os.kill(os.getpid(), signal.SIGKILL)
 """,
             -signal.SIGKILL,
         ),
-        "nothing helps; a shorter `flush_interval` risks less",
         conditions=("fine",),
     ),
 ]

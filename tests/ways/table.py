@@ -10,14 +10,13 @@ PAGE = Path(__file__).parents[2] / "docs/reference/processes.md"
 
 _BEGIN = "<!-- Written by `pytest tests/ways --write-ways`, from what the tests measure. -->\n"
 _END = "<!-- End of what is written. -->\n"
-_HEAD = (
-    "| way | what happens | you do | arrive | twice | deadlock | buffer away | loss is told |\n" + 8 * "|---" + "|\n"
-)
+_HEAD = "| way | what happens | arrive | twice | deadlock | buffer away | loss is told |\n" + 7 * "|---" + "|\n"
 
 
 def row(way: Way, outcome: Outcome) -> str:
     """Return the line of a way, as it has to stand in the page."""
-    return f"| {' | '.join([way.name, way.happens, way.do, *outcome])} |"
+    happens = f"{way.happens}. **To do:** {way.do}" if way.do else way.happens
+    return f"| {' | '.join([way.name, happens, *outcome])} |"
 
 
 def rows() -> dict[str, str]:

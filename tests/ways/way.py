@@ -32,7 +32,7 @@ SLACK = 15.0
 
 #: Cells of the table.
 ALL = "all"
-WAITED = "all but what waited in memory"
+WAITED = "not what waited"
 NONE = "none"
 IN_TIME = "in time"
 NOT_ASKED = "–"
@@ -53,7 +53,7 @@ class Way(NamedTuple):
 
     id: name of the test.
     group: heading of the table that its row is in.
-    name, happens, do: the first cells of its row, in Markdown.
+    name, happens, do: what its row begins with, in Markdown; `do` only where something has to be done.
     run: does it once, on a stage, and returns when all of its processes have ended. It may skip (`missing()`).
     conditions: of the buffer, each of which it is run under: "fine", "away" (locked by somebody else),
         "hanging" (an append does not return), "slow" (an append takes 0.3 s).
@@ -65,7 +65,7 @@ class Way(NamedTuple):
     name: str
     happens: str
     run: "Callable[[Stage], None]"
-    do: str = "nothing"
+    do: str = ""
     conditions: tuple[str, ...] = ("fine", "away")
     python: tuple[int, int] = (3, 11)
 
