@@ -188,9 +188,9 @@ def stop_on_sigterm() -> None:
     """Let SIGTERM end the program in order: handlers of `atexit` run, so reporters send what they have.
 
     By default SIGTERM kills a Python program at once, and what is in memory is lost. This installs a handler that calls
-    the previous one, if it is a Python function, and then raises `SystemExit(143)` in the main thread. Servers that
-    handle SIGTERM themselves (gunicorn, uvicorn, Celery) do not need it. A SIGTERM that comes while what waits is sent
-    at the end does not interrupt that: it takes `exit_timeout` at most.
+    the previous one, if it is a Python function, and then raises `SystemExit(143)` in the main thread. It is
+    not for applications of servers that handle SIGTERM themselves (gunicorn, uvicorn, Celery). A SIGTERM that comes
+    while what waits is sent at the end does not interrupt that: it takes `exit_timeout` at most.
 
     Raises RuntimeError outside the main thread, or if SIGTERM is handled by code that is not Python.
     """
