@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from tests.ways.way import Stage, Way
 
-_GROUP = "Python starts processes"
+_GROUP = "Python starts processes: `subprocess`, `multiprocessing`, `concurrent.futures`"
 
 #: `%s` is what the parent does; a program's functions have to be found by children that import it anew.
 _PROGRAM = """
@@ -123,7 +123,7 @@ WAYS = [
         Way(
             f"process-{method}",
             _GROUP,
-            f"`multiprocessing.Process`, {method}",
+            f"`Process`, {method}",
             _SENDS,
             _parent(_PROCESS, method),
         )
@@ -168,13 +168,13 @@ WAYS = [
         "`Pool.terminate()`, which the end of `with Pool()` is",
         "SIGTERM ends the workers at once",
         _parent(_WITH_POOL.format(initializer="", work="risk")),
-        "`Pool(initializer=pumpkit.stop_on_sigterm)`, or `close()` and `join()`",
+        "give the pool {py:func}`pumpkit.stop_on_sigterm` as its `initializer`, or `close()` and `join()` it",
         conditions=("fine",),
     ),
     Way(
         "pool-terminate-handled",
         _GROUP,
-        "`Pool.terminate()` with `Pool(initializer=pumpkit.stop_on_sigterm)`",
+        "`Pool.terminate()` with `stop_on_sigterm` as `initializer` of the pool",
         "the workers end in order",
         _parent(_WITH_POOL.format(initializer=", pumpkit.stop_on_sigterm", work="work")),
     ),

@@ -179,7 +179,7 @@ ending()
     Way(
         "os-exit-flushing",
         _GROUP,
-        "`os._exit()` after work in `with pumpkit.flushing():`",
+        "`os._exit()` after a block of `pumpkit.flushing()`",
         "the block is left when everything is sent; it logs how much it could not send",
         _ends(
             """
