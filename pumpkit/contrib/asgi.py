@@ -8,6 +8,7 @@ before the server is told that the application has stopped: some servers end by 
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Unpack
 
@@ -23,6 +24,9 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 #: Messages that may be the last of a response.
 _BODY = frozenset({"http.response.body", "http.response.zerocopysend", "http.response.pathsend"})
+
+#: Seconds that requests may take to end when the application's lifespan ends: servers have cancelled them.
+_PATIENCE = 1.0
 
 
 class RecordRequests(RequestFeed):
@@ -50,19 +54,21 @@ class RecordRequests(RequestFeed):
     def __init__(self, app: Application, **options: Unpack[Options]) -> None:
         super().__init__(**options)
         self._app = app
+        self._running: set[Request] = set()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http" and scope["path"] not in self._exclude:
             await self._answer(scope, receive, send)
         elif kind == "lifespan":
-            await _Lifespan(receive, send).run(self._app, scope)
+            await _Lifespan(receive, send, self._send_what_waits).run(self._app, scope)
         else:
             await self._app(scope, receive, send)
 
     async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         request = Request(self, scope, scope["method"], scope["path"])
         duration: float | None = None
+        self._running.add(request)
 
         async def send_on(message: Message) -> None:
             nonlocal duration
@@ -83,7 +89,18 @@ class RecordRequests(RequestFeed):
             request.failed(error)
             raise
         finally:
+            self._running.discard(request)
             request.end(duration)
+
+    async def _send_what_waits(self) -> None:
+        """Send what waits in this process, off the event loop, after requests that the server has cancelled."""
+        deadline = time.monotonic() + _PATIENCE
+        try:
+            while any(not request.recorded for request in self._running) and time.monotonic() < deadline:
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(process.send)
+        except RuntimeError:  # another library's loop, or no thread can be started any more
+            process.send()
 
     def _known_route(self, request: Request) -> str | None:
         facts = request.facts
@@ -160,9 +177,10 @@ def _template(routes: Iterable[Any], facts: Facts) -> str | None:
 class _Lifespan:
     """The lifespan protocol between the server and the application, with the sending of what waits before its end."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, before_end: Callable[[], Awaitable[None]]) -> None:
         self._receive = receive
         self._send = send
+        self._before_end = before_end
         self._asked = False  # the application has asked what is to be done, so it knows the protocol
         self._last = ""  # what the server was told last
         self._stopping = False
@@ -173,7 +191,7 @@ class _Lifespan:
             await app(scope, self._receive_for, self._send_for)
         except Exception as error:
             if self._asked or self._last:  # it failed; the server knows what to do about that
-                await _send_what_waits()
+                await self._before_end()
                 raise
             log.info("the application does not support the lifespan protocol: %s: %s", type(error).__name__, error)
         if self._last.startswith("lifespan.shutdown") or self._last == "lifespan.startup.failed":
@@ -194,15 +212,5 @@ class _Lifespan:
     async def _send_for(self, message: Message) -> None:
         self._last = message["type"]
         if self._last.startswith("lifespan.shutdown"):
-            await _send_what_waits()
+            await self._before_end()
         await self._send(message)
-
-
-async def _send_what_waits() -> None:
-    """Send what waits in this process, off the event loop, so that others may finish meanwhile."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:  # another library's loop
-        process.send()
-    else:
-        await asyncio.to_thread(process.send)

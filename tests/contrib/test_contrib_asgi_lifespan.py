@@ -1,10 +1,12 @@
 """The end of ASGI applications: what waits is sent before the server is told of it, whatever an application speaks."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import pumpkit
+from pumpkit.contrib import asgi
 from pumpkit.contrib.asgi import RecordRequests
 
 
@@ -140,6 +142,56 @@ def test_a_refusal_is_logged(tmp_path, caplog):
     assert [record.getMessage() for record in caplog.records if record.name == "pumpkit.contrib.asgi"] == [
         "the application does not support the lifespan protocol: NotImplementedError: HTTP only"
     ]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_requests_that_were_cancelled(tmp_path, monkeypatch, ends):
+    """They take a moment to end, and are waited for; one that does not end holds the server up for a moment only."""
+    monkeypatch.setattr(asgi, "_PATIENCE", 30.0 if ends else 0.05)
+    confirmed = []
+
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            await _ignores(scope, receive, send)
+            return
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.1 if ends else 60)
+            raise
+
+    async def main(reporter):
+        recording = RecordRequests(app, reporter=reporter)
+        words = iter(["startup", "shutdown"])
+
+        async def receive():
+            return {"type": f"lifespan.{next(words)}"}
+
+        async def send(message):
+            if message["type"] == "lifespan.shutdown.complete":
+                confirmed.append(reporter.stats().confirmed)
+
+        request = asyncio.create_task(recording({"type": "http", "method": "GET", "path": "/"}, receive, send))
+        await asyncio.sleep(0)
+        request.cancel()
+        await recording({"type": "lifespan"}, receive, send)
+        request.cancel()
+
+    with pumpkit.Reporter(f"sqlite:///{tmp_path}/buffer.db", flush_interval=60) as reporter:
+        asyncio.run(main(reporter))
+    assert confirmed == [1 if ends else 0]
+
+
+def test_no_thread_can_be_started(tmp_path):
+    """What waits is sent in place, and the end goes on."""
+
+    async def app(scope, receive, send):
+        await _waits_only(scope, receive, send)
+        executor = ThreadPoolExecutor(1)
+        executor.shutdown()
+        asyncio.get_running_loop().set_default_executor(executor)
+
+    assert live(RecordRequests(app), tmp_path) == ([STARTED, STOPPED], [])
 
 
 def test_other_event_loops(captured_records):

@@ -224,9 +224,9 @@ def test_a_request_that_uvicorn_cancels(program):
 
 
 def test_several_workers_of_uvicorn(program):
-    """Of an application that knows nothing of the lifespan protocol."""
+    """Of an application that knows nothing of the lifespan protocol, where uvicorn insists on it."""
     need("uvicorn")
-    shop = uvicorn(program, BARE, "--workers", "2")
+    shop = uvicorn(program, BARE, "--workers", "2", "--lifespan", "on")
     shop.stop_under_load(0, lambda: len(shop.bodies) == 2)
     assert len({record["worker"] for record in shop.records()}) == 2
 
