@@ -163,6 +163,7 @@ class Reporter:
 
     def flush(self, timeout: float = 5.0) -> FlushResult:
         """Wait until all that was recorded before is confirmed, spilled or dropped, `timeout` seconds at most."""
+        process.notice_fork()
         self._outbox.flush(timeout)
         return self._result()
 
@@ -171,6 +172,7 @@ class Reporter:
 
         Records that come afterwards are counted as `unsent`. Harmless when repeated.
         """
+        process.notice_fork()
         first = not self._outbox.closed
         self._outbox.closed = True
         self._outbox.stop(timeout)

@@ -279,3 +279,55 @@ def test_the_hook_of_uwsgi_is_followed(program: Any) -> None:
     )
     assert out == "previous\n"
     assert _by(program) == {"parent": 2, "child": 1}
+
+
+#: A module as uWSGI has it, in which the test says which worker this is.
+_UWSGI = """
+has_threads = 1
+number = respawns = 0
+
+def worker_id():
+    return number
+
+def workers():
+    return [{"respawn_count": respawns}]
+"""
+
+
+@pytest.mark.parametrize("first", ["record", "flush", "close"])
+def test_a_fork_in_c_is_noticed_when_another_took_the_hook(program: Any, first: str) -> None:
+    """What is recorded while the application is loaded is sent by the first worker, not by others nor its successor."""
+    (program.folder / "uwsgi.py").write_text(_UWSGI)
+    program.run(
+        """
+        import ctypes, os, sys, threading
+        import uwsgi
+        import pumpkit
+        reporter = pumpkit.Reporter(flush_interval=60)
+        reporter.record({"n": 0, "by": "loader"})
+        assert threading.active_count() == 1
+        uwsgi.post_fork_hook = None
+        for number, respawns in ((1, 0), (2, 0), (1, 1)):
+            if ctypes.PyDLL(None).fork() == 0:
+                uwsgi.number, uwsgi.respawns = number, respawns
+                name = f"{number}-{respawns}"
+                if sys.argv[1] == "record":
+                    reporter.record({"n": 0, "by": name})
+                    reporter.flush(60)
+                else:
+                    getattr(reporter, sys.argv[1])(60)
+                os._exit(0)
+            assert os.wait()[1] == 0
+        os._exit(0)  # the master of uWSGI runs no Python at its end
+        """,
+        first,
+    )
+    workers = {"1-0": 1, "2-0": 1, "1-1": 1} if first == "record" else {}
+    assert Counter(record["by"] for record in program.records()) == {"loader": 1, **workers}
+
+
+def test_a_worker_of_uwsgi_without_threads_says_so(program: Any) -> None:
+    """An older uWSGI runs no threads unless told to; one line of the log says what to do."""
+    (program.folder / "uwsgi.py").write_text(_UWSGI.replace("has_threads = 1", "has_threads = 0"))
+    _, err = program.run("import pumpkit\npumpkit.Reporter()\npumpkit.Reporter()\n")
+    assert err == "uWSGI runs no threads, so records are sent when a worker ends: start it with --enable-threads\n"
