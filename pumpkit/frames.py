@@ -269,14 +269,17 @@ _LIMITS: dict[str, Any] = {
 _BIN = (0xC4, 0xC5, 0xC6)
 
 
-def _compress(raw: bytes) -> bytes:
-    import zstandard  # here, because a reporter without it sends raw frames
-
-    packed: bytes = zstandard.ZstdCompressor(level=_LEVEL).compress(raw)
-    return packed
-
-
 _kept = threading.local()
+
+
+def _compress(raw: bytes) -> bytes:
+    """Compress by this thread's compressor: for a small frame, making one takes longer than its work."""
+    if not hasattr(_kept, "compressor"):
+        import zstandard  # here, because a reporter without it sends raw frames
+
+        _kept.compressor = zstandard.ZstdCompressor(level=_LEVEL)
+    packed: bytes = _kept.compressor.compress(raw)
+    return packed
 
 
 def _decompressor() -> Any:

@@ -133,6 +133,15 @@ def _check(value: object) -> None:
                 _check(inner)
 
 
+def _is_flat(maps: list[dict[str, Any]]) -> bool:
+    """Whether these maps hold scalars only, under keys that are `str`: most do."""
+    for record in maps:
+        for key, value in record.items():
+            if type(value) not in SCALARS or type(key) is not str:
+                return False
+    return True
+
+
 def _kind(value: object) -> str:
     kind = type(value)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
@@ -212,22 +221,25 @@ class RecordPacker:
             raise self._too_large(len(blob))
         return blob
 
-    def _pack_flat(self, fields: dict[Any, Any]) -> bytes:
+    def _pack_whole(self, value: object) -> bytes:
         try:
-            packed: bytes = self._packer.pack(fields)
+            packed: bytes = self._packer.pack(value)
         except BaseException:
             self._packer.reset()
             raise
+        return packed
+
+    def _pack_flat(self, fields: dict[Any, Any]) -> bytes:
+        packed = self._pack_whole(fields)
         _check(fields)
         return packed
 
     def _pack_maps(self, maps: list[dict[str, Any]]) -> bytes:
+        if _is_flat(maps):  # nothing can be too deep, and nothing is left to check
+            return self._pack_whole(maps)[len(array_header(len(maps))) :]
         self._core[0] = maps
         try:
-            packed: bytes = self._packer.pack(self._shell)
-        except BaseException:
-            self._packer.reset()
-            raise
+            packed = self._pack_whole(self._shell)
         finally:
             self._core[0] = None
         _check(maps)

@@ -56,6 +56,7 @@ class Outbox:
         self.exit_timeout = settings.exit_timeout
         self.sender = Sender(self.queue, settings, self._open)
         self._settings = settings
+        self._ring_at = max(1, settings.records_buffer_size // 2)  # records that wait when the thread is woken
         self._said_where = False  # it may connect every few seconds
         self._thread: threading.Thread | None = None
         self._leaving = False  # the interpreter ends, and waits for the thread
@@ -104,6 +105,9 @@ class Outbox:
             self._start()
         if len(self.queue) < settings.records_buffer_size:
             self.queue.append(record)
+            if self.limit == self._ring_at < len(self.queue):
+                self._allow(settings.records_buffer_size)
+                self._bell.ring()
         else:
             self._overflow(record)
         if stop_at is not None and not self._alive:  # an exit handler of the application recorded something
@@ -169,14 +173,18 @@ class Outbox:
             thread = self._new_thread()
             thread.start()
             self._thread = thread
-            self.limit = self._settings.records_buffer_size
-            if self.closed or self._stop_at is not None:  # meanwhile
-                self.limit = 0
+            self._allow(self._ring_at)
         except RuntimeError:  # no more threads, or the interpreter is ending: a flush or the stop sends what waits
             self._start_again = time.monotonic() + _AGAIN
         finally:
             self._starting.release()
         return self._alive
+
+    def _allow(self, limit: int) -> None:
+        """Let so many records wait before `take` has to see to the next one."""
+        self.limit = limit
+        if self.closed or self._stop_at is not None:  # meanwhile
+            self.limit = 0
 
     def _new_thread(self) -> threading.Thread:
         """Return a thread that does not keep the program from ending. Raises RuntimeError where there is none."""
@@ -257,6 +265,8 @@ class Outbox:
                 self.sender.retry_now()
             ending = deadline is not None
             pause = self._turn(ending or bool(self._waiting), _append_timeout(deadline))
+            if self.limit > self._ring_at >= len(self.queue):
+                self._allow(self._ring_at)
             self._answer_asks()
             if deadline is not None and (self.sender.idle or time.monotonic() >= deadline):
                 break

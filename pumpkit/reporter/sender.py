@@ -35,9 +35,9 @@ _APPEND_BYTES = 4 << 20
 #: Bytes of the bound that are left to the frame being built and to the one that is over it.
 _BEING_BUILT = 3 << 20
 
-#: Seconds between looks at the queue, while it is filling fast and while it is not.
+#: Seconds between looks at the queue, while it is filling fast and while it is not. A queue that is half full rings.
 _BUSY = 0.005
-_IDLE = 0.05
+_IDLE = 0.2
 
 #: Seconds without an answer after which the buffer is asked whether it still has what is in the window.
 _ASK = 1.0

@@ -1,4 +1,4 @@
-"""A reporter under gunicorn: the real server, real requests, a real buffer."""
+"""Two reporters under gunicorn: the real server, real requests, a real buffer. More of it is in `tests/ways`."""
 
 import http.client
 import importlib.util
@@ -17,8 +17,7 @@ _APP = """
 
     pumpkit.configure(source="web", flush_interval=60, exit_timeout=30)
     own = pumpkit.Reporter(source="own", flush_interval=0.05, exit_timeout=30)
-    if os.environ.get("RECORD_AT_IMPORT"):
-        record({"n": f"import {os.getpid()}"})
+    record({"n": f"import {os.getpid()}"})
 
     def app(environ, start_response):
         name = environ["PATH_INFO"]
@@ -100,12 +99,8 @@ def _gunicorn() -> None:
 
 @pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["", "preload"])
 @pytest.mark.parametrize("workers", list(_WORKERS))
-@pytest.mark.parametrize("at_import", ["", "1"], ids=["", "record-at-import"])
-def test_what_gunicorn_answered_for_arrives(
-    program: Any, wait_until: Any, monkeypatch: pytest.MonkeyPatch, preload: list[str], workers: str, at_import: str
-) -> None:
-    """Through a graceful stop in the middle of the load, every record of an answered request arrives once."""
-    monkeypatch.setenv("RECORD_AT_IMPORT", at_import)
+def test_what_gunicorn_answered_for_arrives(program: Any, wait_until: Any, preload: list[str], workers: str) -> None:
+    """Through a graceful stop in the middle of the load, what two reporters recorded for an answer arrives once."""
     server = Server(program, *_WORKERS[workers], *preload)
     wait_until(server.ready, "gunicorn")
     clients = server.load(4, 100_000)
@@ -115,18 +110,4 @@ def test_what_gunicorn_answered_for_arrives(
         client.join()
     names = _check(program, server)
     imports = sum(name.startswith("import") for name in names)
-    assert imports == (0 if not at_import else 1 if preload else 2)
-
-
-@pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["", "preload"])
-@pytest.mark.parametrize("workers", list(_WORKERS))
-def test_recycled_workers_lose_nothing(program: Any, wait_until: Any, preload: list[str], workers: str) -> None:
-    """Workers that gunicorn replaces after max_requests send what they have before they end."""
-    server = Server(program, *_WORKERS[workers], *preload, "--max-requests", "25")
-    wait_until(server.ready, "gunicorn")
-    for client in server.load(4, 50):
-        client.join()
-    assert len(server.workers) >= 4
-    server.process.send_signal(signal.SIGTERM)
-    assert len(server.answered) > 150
-    _check(program, server)
+    assert imports == (1 if preload else 2)

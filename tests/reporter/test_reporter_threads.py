@@ -51,6 +51,22 @@ def test_records_of_many_threads_arrive_in_the_order_of_each(make_reporter: Make
     assert len(set(log.ids())) == 20_000
 
 
+def test_a_queue_that_is_half_full_wakes_the_thread(
+    make_reporter: Make, log: Any, wait_until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looks are rare, so a burst does not wait for the next one, again and again; nothing is dropped."""
+    monkeypatch.setattr("pumpkit.reporter.sender._IDLE", 1200)
+    reporter = make_reporter(records_buffer_size=100, flush_interval=1200)
+    reporter.record({"n": -1})
+    reporter.flush()
+    for burst in range(5):
+        for number in range(51):
+            reporter.record({"n": number})
+        wait_until(lambda burst=burst: len(log.records()) >= 51 * burst, "the burst before")
+        wait_until(lambda: not reporter._outbox.queue, "the thread")
+    assert reporter.flush().dropped == 0
+
+
 def test_the_context_manager_sends_everything(log: Any) -> None:
     """Leaving the block waits for what was recorded in it."""
     with Reporter(log, flush_interval=60) as reporter:
