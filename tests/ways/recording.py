@@ -9,7 +9,7 @@ import time
 
 import pumpkit
 
-AWAY = os.environ["WAY_CONDITION"] in ("away", "hanging")
+AWAY = os.environ["WAY_CONDITION"] in ("away", "refusing", "nowhere", "hanging")
 
 #: The process-wide reporter. By itself it sends nothing before the process ends, so that rows show the worst case;
 #: programs whose thread shall be busy set `WAY_FLUSH_INTERVAL`.

@@ -71,6 +71,7 @@ WAYS = [
         "it sends what waits when a process ends, within `exit_timeout`",
         _worked(hook=_HOOK),
         f"`{_HOOK}`",
+        conditions=("fine", "refusing"),
     ),
     Way(
         "celery-recycled",
@@ -87,6 +88,7 @@ WAYS = [
         "threads: SIGTERM",
         "the worker, which runs tasks itself, ends in order",
         _worked("-P", "threads"),
+        conditions=("fine",),
     ),
     Way("celery-solo", _GROUP, "solo: SIGTERM", "the same", _worked("-P", "solo"), conditions=("fine",)),
 ]

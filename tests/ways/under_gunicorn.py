@@ -19,11 +19,9 @@ def _serve(stage: Stage, *options: str, application: str = WSGI) -> Server:
 
 
 def _stopped(*options: str, application: str = WSGI) -> Callable[[Stage], None]:
-    """SIGTERM in the middle of the load; with `--preload`, something is recorded before the fork too."""
+    """SIGTERM in the middle of the load; with `--preload`, something was recorded before the fork too."""
 
     def run(stage: Stage) -> None:
-        if "--preload" in options:
-            stage.program.environment["RECORD_AT_IMPORT"] = "yes"
         _serve(stage, *options, application=application).stop_under_load()
 
     return run
@@ -51,26 +49,31 @@ def _hanging(request: str, *options: str, seconds: float, kept: bool = True) -> 
     return run
 
 
-def _graceful(name: str, id_: str, *options: str, application: str = WSGI) -> Way:
+def _graceful(name: str, id_: str, *options: str, application: str = WSGI, conditions: tuple[str, ...]) -> Way:
     happens = "a worker answers what it has begun, and ends in order"
-    return Way(id_, _GROUP, f"{name}: SIGTERM under load", happens, _stopped(*options, application=application))
+    run = _stopped(*options, application=application)
+    return Way(id_, _GROUP, f"{name}: SIGTERM under load", happens, run, conditions=conditions)
 
+
+_ALL = ("fine", "away", "refusing", "nowhere")
+_FINE = ("fine",)
+_BOTH = ("fine", "away")
 
 WAYS = [
-    _graceful("sync workers", "gunicorn-sync"),
-    _graceful("sync workers, `--preload`", "gunicorn-sync-preload", "--preload"),
-    _graceful("gthread workers", "gunicorn-gthread", *_THREADS),
-    _graceful("gthread workers, `--preload`", "gunicorn-gthread-preload", *_THREADS, "--preload"),
-    _graceful("gevent workers", "gunicorn-gevent", "-k", "gevent"),
-    _graceful("gevent workers, `--preload`", "gunicorn-gevent-preload", "-k", "gevent", "--preload"),
-    _graceful("asgi workers", "gunicorn-asgi", "-k", "asgi", application=ASGI),
+    _graceful("sync workers", "gunicorn-sync", conditions=_ALL),
+    _graceful("sync workers, `--preload`", "gunicorn-sync-preload", "--preload", conditions=_FINE),
+    _graceful("gthread workers", "gunicorn-gthread", *_THREADS, conditions=_FINE),
+    _graceful("gthread workers, `--preload`", "gunicorn-gthread-preload", *_THREADS, "--preload", conditions=_BOTH),
+    _graceful("gevent workers", "gunicorn-gevent", "-k", "gevent", conditions=("fine", "refusing")),
+    _graceful("gevent workers, `--preload`", "gunicorn-gevent-preload", "-k", "gevent", "--preload", conditions=_BOTH),
+    _graceful("asgi workers", "gunicorn-asgi", "-k", "asgi", application=ASGI, conditions=_BOTH),
     Way(
         "gunicorn-recycled",
         _GROUP,
         "sync workers: `--max-requests`",
         "a worker ends in order, another begins",
         _recycled(),
-        conditions=("fine",),
+        conditions=_FINE,
     ),
     Way(
         "gunicorn-recycled-gthread",
@@ -78,7 +81,7 @@ WAYS = [
         "gthread workers: `--max-requests`",
         "a worker ends in order, another begins",
         _recycled(*_THREADS),
-        conditions=("fine",),
+        conditions=_FINE,
     ),
     Way(
         "gunicorn-timeout",
@@ -86,6 +89,7 @@ WAYS = [
         "sync workers: a request hangs beyond `--timeout`",
         "SIGABRT raises `SystemExit` in the request, and the worker ends in order; a second later SIGKILL",
         _hanging("hang", "--timeout", "1", seconds=20),
+        conditions=_FINE,
     ),
     Way(
         "gunicorn-stuck",
@@ -93,7 +97,7 @@ WAYS = [
         "sync workers: a request hangs, and catches what SIGABRT raises",
         "SIGKILL ends the worker",
         _hanging("stuck", "--timeout", "1", seconds=20, kept=False),
-        conditions=("fine",),
+        conditions=_FINE,
     ),
     Way(
         "gunicorn-stuck-hook",
@@ -109,6 +113,6 @@ WAYS = [
         "gthread workers: SIGTERM while a request hangs",
         "Python waits for the thread before it runs exit handlers; after `--graceful-timeout`, SIGKILL",
         _hanging("hang", "--graceful-timeout", "1", *_THREADS, seconds=0.2, kept=False),
-        conditions=("fine",),
+        conditions=_FINE,
     ),
 ]

@@ -62,6 +62,7 @@ WAYS = [
         _SENDS,
         _worked("pumpkit.contrib.rq.Worker"),
         "`-w pumpkit.contrib.rq.Worker`",
+        conditions=("fine", "nowhere"),
     ),
     Way(
         "rq-spawn",

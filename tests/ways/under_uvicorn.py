@@ -62,6 +62,7 @@ WAYS = [
         "it sends what waits when the lifespan ends, within `exit_timeout`",
         _alone(_MIDDLEWARE),
         _USE_MIDDLEWARE,
+        conditions=("fine", "away", "refusing"),
     ),
     Way(
         "uvicorn-workers",

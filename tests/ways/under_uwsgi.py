@@ -14,7 +14,7 @@ _DIE = "--die-on-term"
 
 def _serve(stage: Stage, *options: str, application: str = WSGI) -> Server:
     need("pyuwsgi")
-    stage.program.environment |= {"PYTHONPATH": str(stage.program.folder), "RECORD_AT_IMPORT": "yes"}
+    stage.program.environment["PYTHONPATH"] = str(stage.program.folder)
     uwsgi = str(Path(sys.executable).with_name("uwsgi"))
     command = [uwsgi, "--http-socket", "web.sock", "--master", "--processes", "2", "--disable-logging", "--need-app"]
     return Server(stage, [*command, *options, "--module", "webapp:app"], application)
@@ -74,6 +74,7 @@ WAYS = [
         "`--lazy-apps`: `q` to the `--master-fifo`, under load",
         "workers answer what they have begun, and end in order",
         _graceful("--lazy-apps"),
+        conditions=("fine",),
     ),
     Way(
         "uwsgi-idle",
@@ -81,6 +82,7 @@ WAYS = [
         "SIGTERM with `--die-on-term`, between requests",
         "workers end at once, but run exit handlers",
         _idle(),
+        conditions=("fine", "away", "refusing"),
     ),
     Way(
         "uwsgi-decorators",

@@ -30,6 +30,9 @@ EXIT_TIMEOUT_AWAY = 0.5
 #: Seconds that an exit may take beyond `exit_timeout`: a slow machine, never a wait without end.
 SLACK = 15.0
 
+#: Conditions of the buffer under which nobody can write to it.
+AWAY = ("away", "refusing", "nowhere", "hanging")
+
 #: Cells of the table.
 ALL = "all"
 WAITED = "not what waited"
@@ -56,7 +59,8 @@ class Way(NamedTuple):
     name, happens, do: what its row begins with, in Markdown; `do` only where something has to be done.
     run: does it once, on a stage, and returns when all of its processes have ended. It may skip (`missing()`).
     conditions: of the buffer, each of which it is run under: "fine", "away" (locked by somebody else),
-        "hanging" (an append does not return), "slow" (an append takes 0.3 s).
+        "refusing" (a Redis that is not there), "nowhere" (a file in a folder that cannot be made), "hanging" (an append
+        does not return), "slow" (an append takes 0.3 s).
     python: the first version of Python that has it.
     """
 
@@ -78,7 +82,7 @@ class Stage:
         self.condition = condition
         #: What has to be called when the stage has been judged.
         self.cleanup = cleanup
-        self.away = condition in ("away", "hanging")
+        self.away = condition in AWAY
         self.exit_timeout = EXIT_TIMEOUT_AWAY if self.away else EXIT_TIMEOUT
         self.locked_up = False
         self.errors: list[str] = []
@@ -176,6 +180,10 @@ def condition(program: Program, name: str) -> Iterator[None]:
     open_buffer(program.url).close()
     if name in ("hanging", "slow"):
         _install(program, name)
+    elif name == "refusing":
+        program.environment["PUMPKIT_BUFFER"] = "redis://127.0.0.1:1"
+    elif name == "nowhere":
+        program.environment["PUMPKIT_BUFFER"] = f"sqlite:///{program.folder}/recorded/buffer.db"
     if name != "away":
         yield
         return
@@ -241,7 +249,7 @@ def together(outcomes: dict[str, Outcome]) -> Outcome:
     Nothing can arrive while it is away, so then only the exit counts, and who knows of the loss.
     """
     works = [outcome for name, outcome in outcomes.items() if name in ("fine", "slow")]
-    gone = [outcome for name, outcome in outcomes.items() if name in ("away", "hanging")]
+    gone = [outcome for name, outcome in outcomes.items() if name in AWAY]
     every = works + gone
     return Outcome(
         _one(outcome.arrive for outcome in works),

@@ -10,16 +10,15 @@ from tests.conftest import missing
 from tests.programs import wait_until
 from tests.ways.way import Stage
 
-#: Records under the name of the path what is asked for; `/-` only answers. `/hang/N` never answers, and
-#: `/stuck/N` does not even end when it is told to.
+#: Records something when it is imported, and under the name of the path what is asked for; `/-` only answers.
+#: `/hang/N` never answers, and `/stuck/N` does not even end when it is told to.
 WSGI = """
 import os, threading
 from recording import record
 
 KEPT = not os.environ.get("RISKED")
 
-if os.environ.get("RECORD_AT_IMPORT"):
-    record(f"import-{os.getpid()}", 1, kept=KEPT)
+record(f"import-{os.getpid()}", 1, kept=KEPT)
 
 def app(environ, start_response):
     name = environ["PATH_INFO"][1:]
