@@ -76,7 +76,7 @@ class RecordRequests(RequestFeed):
             kind = message["type"]
             if kind == "http.response.start":
                 request.status = message["status"]
-            elif kind in _BODY and not message.get("more_body", False) and duration is None:
+            elif kind in _BODY and not message.get("more_body", False):
                 duration = request.elapsed()
                 # Frameworks raise an error again when they have answered it, so an answer of that kind waits for it.
                 # Any other must not: a task in the background may take hours, and the process may be killed.
@@ -105,12 +105,12 @@ class RecordRequests(RequestFeed):
     def _known_route(self, request: Request) -> str | None:
         facts = request.facts
         route = facts.get("route")
-        if route is None or ("app_root_path" in facts and "fastapi" not in facts):
-            return _matched_again(facts)
-        # A route of FastAPI that was included by a router knows nothing of the router's prefix; its context does.
+        # A route that was included by a router of FastAPI knows nothing of the router's prefix; its context does.
         context = facts["fastapi"].get("effective_route_context") if "fastapi" in facts else None
-        if context is not None and getattr(context, "original_route", None) is route:
-            route = context
+        if context is not None and (route is None or getattr(context, "original_route", None) is route):
+            route = getattr(context, "starlette_route", None) or context
+        elif route is None or ("app_root_path" in facts and "fastapi" not in facts):
+            return _matched_again(facts)
         template = getattr(route, "path", None)
         if template is None:
             return None
@@ -169,7 +169,7 @@ def _template(routes: Iterable[Any], facts: Facts) -> str | None:
         if hasattr(route, "routes"):
             template += _template(route.routes, {**facts, **more}) or "/{path:path}"
         if match.name == "FULL":
-            return template
+            return template or None
         partly = partly or template
     return partly
 

@@ -167,8 +167,14 @@ def make_fastapi(**options):
         await websocket.send_text("hello")
         await websocket.close()
 
+    parts = APIRouter()
+    parts.mount("/mounts/{mount}", Starlette(routes=[Route("/orders/{number}", hello)]))
+    parts.add_route("/plain/{word}", hello)
+    app.include_router(parts, prefix="/parts/{part}")
+
     part = FastAPI()
     part.include_router(users, prefix="/part")
+    part.include_router(parts)
     app.mount("/tenants/{tenant}", part)
     return app
 
@@ -178,6 +184,13 @@ TEMPLATES = [
     ("/api/users/{user}/bought/items/{number}", "/api/users/ann/bought/items/7", 200),
     ("/api/users/{user}/bought/items/{number}", "/api/users/ann/bought/items/x", 422),
     ("/tenants/{tenant}/part/users/{user}/bought/items/{number}", "/tenants/acme/part/users/ann/bought/items/7", 200),
+    ("/parts/{part}/mounts/{mount}/orders/{number}", "/parts/a/mounts/b/orders/7", 200),
+    ("/parts/{part}/mounts/{mount}/{path:path}", "/parts/a/mounts/b/nothing", 404),
+    ("/parts/{part}/plain/{word}", "/parts/a/plain/b", 200),
+    ("/tenants/{tenant}/plain/{word}", "/tenants/acme/plain/b", 200),
+    ("/tenants/{tenant}/mounts/{mount}/orders/{number}", "/tenants/acme/mounts/b/orders/7", 200),
+    ("/tenants/{tenant}/{path:path}", "/tenants/acme/nothing", 404),
+    ("/docs", "/docs", 200),
     (None, "/nothing", 404),
 ]
 

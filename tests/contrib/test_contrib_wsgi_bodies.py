@@ -34,6 +34,7 @@ def test_lists_stay_lists(captured_records):
 
     for parts in ([b"a", b"b"], (b"a", b"b"), Parts()):
         body = answer(parts)
+        assert (body is parts) == isinstance(parts, list | tuple)
         assert len(body) == 2
         assert list(body) == [b"a", b"b"]
     assert [record["status"] for record in captured_records] == [200] * 3
