@@ -70,5 +70,8 @@ def _looked_at(request: Any) -> str | None:
         user = vars(user).get("_wrapped", empty)
         if user is empty:
             user = vars(request).get("_acached_user")
-    name = vars(user).get(getattr(type(user), "USERNAME_FIELD", None)) if hasattr(user, "__dict__") else None
-    return None if name is None else str(name)
+    try:
+        name = vars(user).get(getattr(type(user), "USERNAME_FIELD", None))
+        return None if name is None else str(name)
+    except Exception:  # of a class that has code of its own, or no attributes
+        return None

@@ -72,9 +72,21 @@ class OwnUser(LazyObject):
         raise AssertionError("nobody looks at it")
 
 
-def own(request):
+class NoName:
+    """Has a name that is none."""
+
+    USERNAME_FIELD = "name"
+
+    def __init__(self):
+        self.name = self
+
+    def __str__(self):
+        raise LookupError
+
+
+def own(request, kind):
     """Answer a user of another kind."""
-    request.user = OwnUser()
+    request.user = {"lazy": OwnUser, "text": lambda: "ann", "no-name": NoName}[kind]()
     return HttpResponse("hello")
 
 
@@ -94,7 +106,7 @@ class Urls:
         path("look", look),
         path("look-later", look_later),
         path("deferred", deferred),
-        path("own", own),
+        path("own/<slug:kind>", own),
         path("", hello),
     )
 
@@ -231,9 +243,11 @@ def test_users_that_were_not(get, captured_records, cookies, queries):
     assert queries == []
     get("/deferred", cookies=cookies)
     assert len(queries) == 2
-    get("/own")
+    get("/own/lazy", "/own/text", "/own/no-name")
     assert facts(captured_records, "path", "user", "status") == [
         ("/", None, 200),
         ("/deferred", None, 200),
-        ("/own", None, 200),
+        ("/own/lazy", None, 200),
+        ("/own/text", None, 200),
+        ("/own/no-name", None, 200),
     ]
