@@ -2,16 +2,19 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, TypeVar
 
 from pumpkit.reporter.default import get_reporter
 from pumpkit.reporter.reporter import Reporter
 
 log = logging.getLogger("pumpkit.reporter")
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
-@contextlib.contextmanager
-def flushing(timeout: float = 5.0, *, reporter: Reporter | None = None) -> Iterator[None]:
+
+def flushing(timeout: float = 5.0, *, reporter: Reporter | None = None) -> "FlushingBlock":
     """Leave a block, or a function that this decorates, when everything recorded so far is in the buffer.
 
     For work in a process that may end without running any handler, or that is frozen when the work is done: children
@@ -20,10 +23,33 @@ def flushing(timeout: float = 5.0, *, reporter: Reporter | None = None) -> Itera
     timeout: seconds to wait for the buffer at most. What could not be sent by then is logged; it stays in memory, and
         is sent later if the process lives on.
     reporter: the reporter to flush; None for the process-wide one.
+
+    It raises TypeError as the decorator of a coroutine function, whose call is over before its work begins, and whose
+    event loop it would hold up: there, `await asyncio.to_thread(pumpkit.flush)`.
     """
-    try:
-        yield
-    finally:
-        pending = (reporter or get_reporter()).flush(timeout).pending
+    return FlushingBlock(timeout, reporter)
+
+
+class FlushingBlock(contextlib.ContextDecorator):
+    """What `flushing` returns; it may be entered any number of times."""
+
+    def __init__(self, timeout: float, reporter: Reporter | None) -> None:
+        self._timeout = timeout
+        self._reporter = reporter
+
+    def __call__(self, function: _Function) -> _Function:
+        import inspect  # here, because it takes time to load
+
+        if inspect.iscoroutinefunction(function):
+            raise TypeError(f"{function!r} is a coroutine function: await asyncio.to_thread(pumpkit.flush) in it")
+        return super().__call__(function)
+
+    def __enter__(self) -> None:
+        """Begin the work."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pending = (self._reporter or get_reporter()).flush(self._timeout).pending
         if pending:
-            log.error("%d records could not be sent within %.1f s and are in memory only", pending, timeout)
+            log.error("%d records could not be sent within %.1f s and are in memory only", pending, self._timeout)

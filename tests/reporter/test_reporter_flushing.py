@@ -44,3 +44,13 @@ def test_what_could_not_be_sent_is_logged_and_kept(
     assert "1 records could not be sent within 0.1 s" in caplog.text
     log.down = None
     assert reporter.flush(30) == (1, 0, 0)
+
+
+def test_a_coroutine_function_is_refused() -> None:
+    """Its call ends before its work begins, so nothing would be flushed."""
+
+    async def work() -> None:
+        raise AssertionError
+
+    with pytest.raises(TypeError, match="to_thread"):
+        pumpkit.flushing()(work)
