@@ -42,6 +42,19 @@ def _signalled(number: signal.Signals, code: str, status: int) -> Callable[[Stag
     return run
 
 
+def _spilling(stage: Stage) -> None:
+    """A program that ends while it keeps everybody from the buffer itself, and then another."""
+    stage.program.environment["XDG_STATE_HOME"] = str(stage.program.folder)
+    begin = f"{_BEGIN}pumpkit.configure(flush_interval=60, exit_timeout=2, overflow='spill')\n"
+    lock = f"""
+import apsw
+connection = apsw.Connection({stage.program.url.removeprefix("sqlite:///")!r})
+connection.execute("BEGIN IMMEDIATE")
+"""
+    stage.run(begin + lock + "record('first')\nending()")
+    stage.run(begin + "record('next')\npumpkit.flush(60)\nending()")
+
+
 WAYS = [
     Way(
         "last-line",
@@ -50,6 +63,14 @@ WAYS = [
         _SENDS,
         _ends("record('main')\nending()"),
         conditions=_ALL,
+    ),
+    Way(
+        "spilled",
+        _GROUP,
+        "after its last line, while the buffer is away, with `overflow='spill'`",
+        "what waits goes [into a file](../how-to/back-pressure.md), and the next process sends it on",
+        _spilling,
+        conditions=("fine",),
     ),
     Way(
         "sys-exit",
