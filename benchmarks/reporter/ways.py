@@ -55,7 +55,10 @@ class Way(NamedTuple):
     @property
     def installed(self) -> bool:
         """Whether its package is there."""
-        return self.needs is None or importlib.util.find_spec(self.needs) is not None
+        try:
+            return self.needs is None or importlib.util.find_spec(self.needs) is not None
+        except ModuleNotFoundError:  # a package that it would be part of
+            return False
 
 
 @contextmanager
@@ -218,9 +221,9 @@ WAYS: dict[str, Way] = {
     DEQUE: Way(_deque),
     RECORD: Way(_reporter),
     COPY: Way(partial(_reporter, copy=True)),
-    SPANS: Way(_otel_spans, "opentelemetry"),
+    SPANS: Way(_otel_spans, "opentelemetry.sdk"),
     FLUENT: Way(_fluent, "fluent", 5_000),
-    LOGS: Way(_otel_logs, "opentelemetry", 10_000),
+    LOGS: Way(_otel_logs, "opentelemetry.sdk", 10_000),
     LOGGING: Way(_logging, None, 10_000),
     SEGMENT: Way(_segment, "segment", 2_000),
     POSTHOG: Way(_posthog, "posthog", 2_000),

@@ -53,7 +53,8 @@ def test_a_service_is_measured_with_reporting_on_and_off():
     assert [aim.limit for aim in report.aims] == [1.02, 3]
 
 
-def test_a_way_whose_package_is_missing_is_left_out(monkeypatch):
-    """It is not measured, and nothing of it is imported."""
-    monkeypatch.setitem(ways.WAYS, ways.LOGURU, ways.WAYS[ways.LOGURU]._replace(needs="a_package_that_is_missing"))
+@pytest.mark.parametrize("needs", ["a_package_that_is_missing", "a_package_that_is_missing.part", "email.missing_part"])
+def test_a_way_whose_package_is_missing_is_left_out(monkeypatch, needs):
+    """It is not measured, and nothing of it is imported; a part may be missing of a package that is there."""
+    monkeypatch.setitem(ways.WAYS, ways.LOGURU, ways.WAYS[ways.LOGURU]._replace(needs=needs))
     assert list(calls.measure(TINY, (ways.LOGURU, ways.DEQUE))) == [ways.DEQUE]
