@@ -1,7 +1,9 @@
 """Workers of uWSGI, which forks in C and ends in signal handlers."""
 
 import sys
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tests.programs import wait_until
@@ -20,10 +22,15 @@ def _serve(stage: Stage, *options: str, application: str = WSGI) -> Server:
     return Server(stage, [*command, *options, "--module", "webapp:app"], application)
 
 
+def _quit(stage: Stage) -> None:
+    """Ask for an end in order: SIGTERM with `--die-on-term` ends a worker that is not done with a request at once."""
+    (stage.program.folder / "fifo").write_text("q")
+
+
 def _graceful(*options: str) -> Callable[[Stage], None]:
     def run(stage: Stage) -> None:
         server = _serve(stage, "--master-fifo", "fifo", *options)
-        server.stop_under_load(lambda: (stage.program.folder / "fifo").write_text("q"))
+        server.stop_under_load(partial(_quit, stage))
 
     return run
 
@@ -32,6 +39,7 @@ def _idle(application: str = WSGI) -> Callable[[Stage], None]:
     def run(stage: Stage) -> None:
         server = _serve(stage, _DIE, application=application)
         server.ask_all()
+        time.sleep(0.5)  # a worker that has answered may not be done with the request, and nothing tells
         server.stop()
 
     return run
@@ -46,18 +54,18 @@ def _busy(stage: Stage) -> None:
 
 
 def _recycled(stage: Stage) -> None:
-    server = _serve(stage, _DIE, "--max-requests", "50", "--min-worker-lifetime", "0")
+    server = _serve(stage, "--master-fifo", "fifo", "--max-requests", "50", "--min-worker-lifetime", "0")
     server.ask_all(4)
-    server.stop()
+    server.stop(partial(_quit, stage))
 
 
 def _reloaded(stage: Stage) -> None:
-    server = _serve(stage, _DIE, "--master-fifo", "fifo")
+    server = _serve(stage, "--master-fifo", "fifo")
     server.ask_all()
     old = set(server.workers)
     (stage.program.folder / "fifo").write_text("w")
     wait_until(lambda: server.ask_all() or not server.workers & old, "other workers")
-    server.stop()
+    server.stop(partial(_quit, stage))
 
 
 WAYS = [
