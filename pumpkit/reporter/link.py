@@ -12,6 +12,9 @@ from pumpkit.reporter.settings import Log, Settings
 if TYPE_CHECKING:
     from pumpkit.buffers.base import Gap
 
+#: Frames that one append carries at most.
+APPEND_FRAMES = 16
+
 #: Seconds to the next attempt: the first, the longest, and while the buffer cannot work as configured.
 _FIRST_RETRY = 0.1
 _LONGEST_RETRY = 5.0

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pumpkit.frames import MAX_RECORDS
 from pumpkit.reporter import process
 from pumpkit.reporter.framer import SLICE, Frame, Framer, best_codec
-from pumpkit.reporter.link import Failed, Link
+from pumpkit.reporter.link import APPEND_FRAMES, Failed, Link
 from pumpkit.reporter.reentrant import Tally
 from pumpkit.reporter.settings import Log, Settings
 from pumpkit.reporter.spill import Spill, file_for
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 #: Seconds that one append may take. The queue is not emptied meanwhile.
 APPEND_TIMEOUT = 1.0
 
-#: Frames and bytes that one append carries at most.
-_APPEND_FRAMES = 16
+#: Bytes that one append carries at most.
 _APPEND_BYTES = 4 << 20
 
 #: Bytes of the bound that are left to the frame being built and to the one that is over it.
@@ -88,7 +87,6 @@ class Sender:
         self._poll = _IDLE
         self._ask_at = 0.0
         self._accept_gap = False
-        self._lost = 0  # records that were in a spill file which somebody removed
         self._dropped = 0
         self._drops_until: float | None = None
 
@@ -113,6 +111,11 @@ class Sender:
     def spilled(self) -> int:
         """How many records are in the spill file, and not sent on as far as is known."""
         return self._spill.mine if self._spill else 0
+
+    @property
+    def _lost(self) -> int:
+        """How many records were in a spill file that somebody removed."""
+        return self._spill.lost if self._spill else 0
 
     @property
     def settled(self) -> int:
@@ -151,7 +154,7 @@ class Sender:
         if now >= self.link.retry_at:
             if self._sendable:
                 self._append(timeout)
-            elif self.window and not (self.pending or self.spilled or hurry) and now >= self._ask_at:
+            elif now >= self._ask_at and self._curious and not hurry:
                 self._ask(timeout)
             self._send_on(timeout)
         self._spill_over(hurry)
@@ -201,7 +204,7 @@ class Sender:
         goal = framer.taken + len(self._queue) if due else 0  # what comes meanwhile waits for its own time
         if not framer.waiting:
             self._since = now
-        for _ in range(_APPEND_FRAMES):
+        for _ in range(APPEND_FRAMES):
             if not self._room or (framer.framed >= goal and framer.waiting < self._frame_size):
                 break
             frame = framer.next_frame(self.drops())
@@ -222,6 +225,11 @@ class Sender:
         self.pending_bytes += len(frame.data)
 
     @property
+    def _curious(self) -> bool:
+        """Whether there is a question to the buffer, and nothing on its way that asks as well."""
+        return bool(self.window or self.link.trouble) and not (self.pending or self.spilled)
+
+    @property
     def _sendable(self) -> bool:
         """Whether the oldest pending frame may be sent now: what is in the spill file comes before younger ones."""
         return bool(self.pending) and not (
@@ -235,7 +243,7 @@ class Sender:
         before = self._spill.first if self._spill and self._spill.mine else None
         for frame in self.pending:
             size += len(frame.data)
-            if kept and (len(kept) == _APPEND_FRAMES or size > _APPEND_BYTES):
+            if kept and (len(kept) == APPEND_FRAMES or size > _APPEND_BYTES):
                 break
             if before is not None and frame.first >= before:
                 break
@@ -310,7 +318,7 @@ class Sender:
         while True:
             frames = list(self.pending)
             start = sum(frame.first < spill.next_seq for frame in frames)  # older ones would be taken for known ones
-            some = frames[start : start + _APPEND_FRAMES]
+            some = frames[start : start + APPEND_FRAMES]
             if not some or not spill.put(some):
                 return
             self.pending = deque(frames[:start] + frames[start + len(some) :])
@@ -321,13 +329,12 @@ class Sender:
     def _send_on(self, timeout: float) -> None:
         """Send on some of what is in the spill file, whosever it is, if the buffer takes it."""
         spill = self._spill
-        if spill is None or (self.link.trouble is not None and not spill.mine):
+        if spill is None or self._clock() < self.link.retry_at:  # an append has failed just now
             return
-        before = spill.mine
+        before, lost = spill.mine, spill.lost
         with contextlib.suppress(Failed):
             spill.send_on(partial(self._append_spilled, timeout), self._ready().producer)
-        self.confirmed += before - spill.mine - spill.lost + self._lost
-        self._lost = spill.lost
+        self.confirmed += before - spill.mine - (spill.lost - lost)
         if before and not spill.mine:  # it does not send on drops: tell of them, and see whether the buffer is back
             self._add(self._ready().drops_frame(self.drops()))
 

@@ -18,7 +18,7 @@ from pumpkit import frames
 from pumpkit.errors import BufferBusy
 from pumpkit.reporter import process
 from pumpkit.reporter.framer import Frame
-from pumpkit.reporter.link import Failed
+from pumpkit.reporter.link import APPEND_FRAMES, Failed
 
 if TYPE_CHECKING:
     from pumpkit.buffers.base import Buffer, BufferStats, Counts, Cursor, Delivery, Position
@@ -38,8 +38,8 @@ _AGAIN = 5.0
 _LOOK = 5.0
 _LOOK_FOR_MINE = 0.2
 
-#: Frames of one producer that are sent on in one append.
-_APPEND_FRAMES = 16
+#: Seconds within which two writes may leave a file with the same time; file systems have such clocks.
+_COARSE = 2
 
 #: Appends frames of one producer to the buffer, told whether it is this reporter's; returns whether they are there.
 #: Raises Failed.
@@ -75,7 +75,8 @@ class Spill:
         self._usable_at = self._look_at = clock()
         self._told: dict[str, dict[str, int]] = {}  # drops of other producers that the buffer knows of
         self._id = ""  # of the buffer that has ours
-        self._seen: list[tuple[int, int]] = []  # what the file looked like when it was empty; it need not be there
+        self._seen: list[tuple[int, int]] | None = []  # how the file looked when it was empty: it need not be there
+        self._bounded = False  # the size of what is open
 
     def put(self, kept: list[Frame]) -> bool:
         """Store frames of this reporter, in order; return whether they are in the file now. Raises nothing."""
@@ -83,9 +84,12 @@ class Spill:
             return False
         try:
             buffer = self._open()
-            buffer.append([frame.data for frame in kept], accept_gap=True, timeout=_TIMEOUT)
+            if not self._bounded:  # not by those who only look: it changes the file
+                buffer.set_max_bytes(self._max_bytes)
+                self._bounded = True
             if not self.mine:
                 self._id = buffer.stats().buffer_id
+            buffer.append([frame.data for frame in kept], accept_gap=True, timeout=_TIMEOUT)
         except Exception as error:
             self._failed(error)
             return False
@@ -132,13 +136,13 @@ class Spill:
                 with contextlib.suppress(Exception):
                     resource.close()
         self._cursor = self._buffer = None
+        self._bounded = False
 
     def _open(self) -> "Buffer":
         if self._buffer is None:
             with process.importing():
                 from pumpkit.buffers import open_buffer
             self._buffer = open_buffer(f"sqlite:///{self._file}")
-            self._buffer.set_max_bytes(self._max_bytes)
         return self._buffer
 
     def _send_on(self, append: Append, producer: bytes) -> None:
@@ -163,7 +167,7 @@ class Spill:
         while buffer.trim():
             pass
         self.close()  # others may have their turn
-        self._seen = self._state()
+        self._look_back()
         if self.mine and stats.buffer_id != self._id:
             log.error("the spill file %s was removed, and %d records that were in it are lost", self._file, self.mine)
             self.lost += self.mine
@@ -195,6 +199,12 @@ class Spill:
                 found.append((state.st_mtime_ns, state.st_size))
         return found
 
+    def _look_back(self) -> None:
+        """Remember how the empty file looks, unless it was written so lately that another write may look the same."""
+        seen = self._state()
+        lately = time.time_ns() - _COARSE * 1_000_000_000
+        self._seen = seen if all(changed < lately for changed, _ in seen) else None
+
     def _failed(self, error: Exception) -> None:
         self._usable_at = self._clock() + _AGAIN
         trouble = type(error).__name__
@@ -209,8 +219,8 @@ def _groups(deliveries: "list[Delivery]") -> "Iterator[tuple[Position, list[Fram
     headers = [(frames.read_header(one.frame), one) for one in deliveries]
     for producer, group in itertools.groupby(headers, key=lambda pair: pair[0].producer):
         several = list(group)
-        for start in range(0, len(several), _APPEND_FRAMES):
-            some = several[start : start + _APPEND_FRAMES]
+        for start in range(0, len(several), APPEND_FRAMES):
+            some = several[start : start + APPEND_FRAMES]
             yield some[-1][1].position, [Frame(header.first, one.total, one.frame) for header, one in some], producer
 
 

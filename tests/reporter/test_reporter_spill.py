@@ -11,6 +11,7 @@ import pytest
 
 from pumpkit import Reporter, frames
 from pumpkit.buffers import open_buffer
+from pumpkit.buffers.sqlite.buffer import SqliteBuffer
 from pumpkit.errors import BufferConfigError, BufferFull, BufferUnavailable
 from pumpkit.ids import record_ids
 from pumpkit.reporter.spill import file_for
@@ -330,6 +331,26 @@ def test_a_buffer_that_only_is_slow_is_not_spilled(new_desk: Any) -> None:
     assert desk.sender.spilled == 0
 
 
+def test_a_file_that_fails_between_its_steps_is_counted_right(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames are in the file and counted, or neither: what is sent on is never more than what was put there."""
+    stats, fails = SqliteBuffer.stats, [AWAY]
+
+    def failing(buffer: SqliteBuffer) -> Any:
+        if fails:
+            raise fails.pop()
+        return stats(buffer)
+
+    monkeypatch.setattr(SqliteBuffer, "stats", failing)
+    _spill(desk, 10)
+    assert (desk.sender.spilled, desk.sender.in_memory) == (0, 10)
+    desk.log.down = None
+    desk.until(lambda: desk.sender.idle)
+    for _ in range(5):
+        desk.turn(6.0)
+    assert (desk.sender.confirmed, desk.sender.spilled, desk.sender.in_memory) == (10, 0, 0)
+    assert _numbers(desk.log) == list(range(10))
+
+
 def test_an_open_buffer_cannot_be_spilled_for(log: FakeLog) -> None:
     """The file is named after a URL, so that the next process finds it."""
     with pytest.raises(ValueError, match=r"overflow='spill': the buffer must be a URL"):
@@ -425,6 +446,44 @@ def test_parent_and_child_of_a_fork_spill_apart(program: Any) -> None:
     ]
 
 
+def test_a_reporter_that_has_nothing_more_to_send_notices_that_the_buffer_is_back(new_desk: Any, log: FakeLog) -> None:
+    """Its last frame, which only told of drops, is in the file; it still sends on what a killed process left there."""
+    killed, idle = new_desk(), new_desk()
+    log.down = AWAY
+    idle.turn()
+    idle.sender.full.add()
+    for seconds in (0.5, 2.0):
+        idle.turn(seconds)
+    assert idle.sender.idle
+    _spill(killed, 5)
+    killed.sender._spill.close()  # type: ignore[union-attr]
+    log.down = None
+    for _ in range(10):
+        idle.turn(6.0)
+    assert len(log.records()) == 5
+    assert idle.sender.link.trouble is None
+
+
+def test_what_is_put_there_in_the_moment_of_a_look_is_found(new_desk: Any, log: FakeLog) -> None:
+    """Clocks of files are coarse: one that was written just now may be written again and look the same."""
+    first, second, third = new_desk(), new_desk(), new_desk()
+    for desk in (first, second):
+        _spill(desk, 5)
+        log.down = None
+        desk.until(lambda desk=desk: desk.sender.idle and not desk.sender.spilled)  # type: ignore[misc]
+    file = file_for("sqlite:////of/the/test.db", second.folder)
+    looked = {path: path.stat() for path in (file, file.with_name(file.name + "-wal")) if path.exists()}
+    _spill(third, 5)
+    third.sender._spill.close()  # type: ignore[union-attr]
+    for path, before in looked.items():
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert path.stat().st_size == before.st_size
+    log.down = None
+    for _ in range(3):
+        second.turn(10.0)
+    assert len(log.records()) == 15
+
+
 def test_the_file_is_looked_at_once_while_nothing_changes_in_it(new_desk: Any, tmp_path: Path) -> None:
     """A reporter that finds the file empty does not open it again before somebody has put something into it."""
     first = new_desk()
@@ -432,13 +491,21 @@ def test_the_file_is_looked_at_once_while_nothing_changes_in_it(new_desk: Any, t
     first.log.down = None
     first.until(lambda: first.sender.idle and not first.sender.spilled)
     second = new_desk()
+    file = file_for("sqlite:////of/the/test.db", second.folder)
+    for path in tmp_path.glob(f"{file.name}*"):
+        os.utime(path, (time.time() - 60, time.time() - 60))
     second.record()
     second.until(lambda: second.sender.idle)
     second.turn(10.0)
-    file = file_for("sqlite:////of/the/test.db", second.folder)
-    before = file.stat().st_atime_ns, sorted(tmp_path.rglob("*"))
-    time.sleep(0.01)
+    opened: list[int] = []
+    spill = second.sender._spill
+    assert spill is not None
+    open_ = spill._open
+    spill._open = lambda: opened.append(1) or open_()  # type: ignore[method-assign, func-returns-value]
     for _ in range(10):
         second.turn(10.0)
-    assert (file.stat().st_atime_ns, sorted(tmp_path.rglob("*"))) == before
-    assert second.sender._spill._buffer is None  # type: ignore[union-attr]
+    assert opened == []
+    _spill(first, 5)
+    first.log.down = None
+    second.turn(10.0)
+    assert opened
