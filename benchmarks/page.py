@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks import reporter
+from benchmarks import parts
 from benchmarks.catalogue import BENCHMARKS
 from benchmarks.picture import percentiles
 from benchmarks.reporter import calls
@@ -56,4 +56,4 @@ def machines(results: Mapping[str, Result]) -> str:
 
 def picture(result: Result) -> str:
     """Return the picture of what a call costs, of medians over the rounds."""
-    return percentiles(calls.TITLE, calls.figures(reporter.of("calls", result.samples)))
+    return percentiles(calls.TITLE, calls.figures(parts.of("calls", result.samples)))

@@ -29,6 +29,18 @@ def wait_until(condition: Callable[[], object], what: str = "it") -> None:
         time.sleep(0.005)
 
 
+def contents(url: str) -> list[frames.Content]:
+    """Return every frame in a buffer, decoded."""
+    buffer = open_buffer(url)
+    cursor = buffer.cursor("reader")
+    try:
+        deliveries = cursor.fetch(10_000_000, 1 << 30)
+    finally:
+        cursor.close()
+        buffer.close()
+    return [frames.decode(delivery.frame) for delivery in deliveries]
+
+
 class Program:
     """Programs of one test, and the buffer that they report into."""
 
@@ -72,16 +84,8 @@ class Program:
 
     def records(self) -> list[dict[str, Any]]:
         """Return every record in the buffer, with its common fields, its producer (`_producer`) and its id (`_id`)."""
-        buffer = open_buffer(self.url)
-        cursor = buffer.cursor("reader")
-        try:
-            deliveries = cursor.fetch(10_000_000, 1 << 30)
-        finally:
-            cursor.close()
-            buffer.close()
         found = []
-        for delivery in deliveries:
-            content = frames.decode(delivery.frame)
+        for content in contents(self.url):
             header = content.header
             ids = record_ids(header.producer, header.first, header.total)
             for record, id_ in zip(content.records, ids, strict=True):

@@ -7,6 +7,7 @@ everything in memory only, as it does by default for the Go programs; it is empt
 from collections.abc import Callable
 from typing import NamedTuple
 
+from benchmarks.parts import named, of
 from benchmarks.redis import consumers, imports, into_csv, latency, memory, producers, shared
 from benchmarks.redis.server import Server, running
 from benchmarks.rounds import Samples, Size
@@ -34,15 +35,10 @@ def measure(size: Size) -> Samples:
     samples: Samples = {}
     with running() as server:
         for name, part in PARTS.items():
-            samples |= {f"{name}: {contender}": one for contender, one in part.measure(size, server).items()}
+            samples |= named(name, part.measure(size, server))
     return samples
 
 
 def report(samples: Samples) -> Chapters:
     """Report on every part."""
-    return Chapters([(part.title, part.report(_of(name, samples))) for name, part in PARTS.items()])
-
-
-def _of(part: str, samples: Samples) -> Samples:
-    begin = f"{part}: "
-    return {name.removeprefix(begin): one for name, one in samples.items() if name.startswith(begin)}
+    return Chapters([(part.title, part.report(of(name, samples))) for name, part in PARTS.items()])

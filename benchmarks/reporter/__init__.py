@@ -4,6 +4,7 @@ Every part is one module, made like a benchmark. A way whose package or server i
 report says so.
 """
 
+from benchmarks.parts import named, of
 from benchmarks.reporter import calls, services
 from benchmarks.rounds import Samples, Size
 from benchmarks.table import Chapters
@@ -17,16 +18,10 @@ def measure(size: Size) -> Samples:
     """Measure every part."""
     samples: Samples = {}
     for name, part in PARTS.items():
-        samples |= {f"{name}: {contender}": one for contender, one in part.measure(size).items()}
+        samples |= named(name, part.measure(size))
     return samples
 
 
 def report(samples: Samples) -> Chapters:
     """Report on every part."""
     return Chapters([(part.TITLE, part.report(of(name, samples))) for name, part in PARTS.items()])
-
-
-def of(part: str, samples: Samples) -> Samples:
-    """Return the samples of one part."""
-    begin = f"{part}: "
-    return {name.removeprefix(begin): one for name, one in samples.items() if name.startswith(begin)}

@@ -3,6 +3,7 @@
 Every part is one module, made like a benchmark. One whose server is not installed is left out, and says so.
 """
 
+from benchmarks.parts import named, of
 from benchmarks.rounds import Samples, Size
 from benchmarks.sinks import elasticsearch, mongo
 from benchmarks.table import Chapters, Report
@@ -16,7 +17,7 @@ def measure(size: Size) -> Samples:
     """Measure every part whose server is installed."""
     samples: Samples = {}
     for name, part in PARTS.items():
-        samples |= {f"{name}: {contender}": one for contender, one in part.measure(size).items()}
+        samples |= named(name, part.measure(size))
     return samples
 
 
@@ -24,8 +25,7 @@ def report(samples: Samples) -> Chapters:
     """Report on every part."""
     reports = []
     for name, part in PARTS.items():
-        begin = f"{name}: "
-        own = {key.removeprefix(begin): one for key, one in samples.items() if key.startswith(begin)}
+        own = of(name, samples)
         left_out = Report(f"Left out: {part.MISSING} is not installed; `python -m tests.servers.install` does it.", [])
         reports.append((part.TITLE, part.report(own) if own else left_out))
     return Chapters(reports)

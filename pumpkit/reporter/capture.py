@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from pumpkit import frames
-from pumpkit.reporter import process, reporter
-from pumpkit.reporter.framer import Framer, common_of
+from pumpkit.reporter import common, process, reporter
+from pumpkit.reporter.framer import Framer
 from pumpkit.reporter.outbox import Outbox, copied
 from pumpkit.reporter.sender import Sender
 from pumpkit.reporter.settings import Log, Settings
@@ -150,7 +150,7 @@ class _CapturingOutbox(Outbox):
             self._reject(record, "unsent", "the reporter is closed")
             return
         if self._common is None:
-            self._common = dict(common_of(self._settings) or {})
+            self._common = dict(common.of_process(self._settings.common) or {})
         if self._settings.copy:
             record = copied(record)
         packed = self._pack(record)

@@ -1,5 +1,6 @@
 """Fields that all records of a process have in common: sent once with each frame, not with each record."""
 
+import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -16,6 +17,8 @@ Common = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 
 #: Bytes that they may take in the header of a frame; the rest of it is left to drops.
 MAX_COMMON_BYTES = 60 << 10
+
+log = logging.getLogger("pumpkit.reporter")
 
 
 def process_fields() -> dict[str, Any]:
@@ -39,3 +42,14 @@ def checked(common: Mapping[str, Any]) -> dict[str, Any]:
         wanted = f"a mapping of up to {MAX_COMMON} fields to values that are no lists and no maps"
         raise ValueError(f"common={common!r:.200}: it must be {wanted}")
     return decoded
+
+
+def of_process(common: Common | None) -> Mapping[str, Any] | None:
+    """Return the common fields of this process, which were checked; what a callable returns is checked here."""
+    if common is None or isinstance(common, Mapping):
+        return common
+    try:
+        return checked(common())
+    except Exception as error:  # the application's own code
+        log.error("no common fields are sent, because making them failed: %s: %s", type(error).__name__, error)
+        return None

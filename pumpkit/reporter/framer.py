@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pumpkit import frames
 from pumpkit.errors import Unpackable
 from pumpkit.ids import new_producer
-from pumpkit.reporter import common as common_fields
+from pumpkit.reporter import common
 from pumpkit.reporter.settings import Settings
 from pumpkit.values import Packed, RecordPacker, as_map
 
@@ -52,7 +52,7 @@ class Framer:
         self.told: dict[str, int] = {}
         self._next_seq = 0
         self._source = settings.source
-        self._common = common_of(settings)
+        self._common = common.of_process(settings.common)
         self._codec = codec
         self._packer = RecordPacker(settings.max_record_bytes)
         self._slice_bytes = min(_SLICE_BYTES, settings.max_record_bytes) // 2
@@ -68,11 +68,6 @@ class Framer:
     def waiting(self) -> int:
         """How many records are not in a frame yet."""
         return len(self._queue) + self._records
-
-    @property
-    def waiting_bytes(self) -> int:
-        """Bytes that are packed and not in a frame yet."""
-        return self._bytes
 
     @property
     def framed(self) -> int:
@@ -180,18 +175,6 @@ class Framer:
             log.error(
                 "a record was dropped as %s: %s (counted; further ones like it are not logged)", error.cause, error
             )
-
-
-def common_of(settings: Settings) -> Mapping[str, Any] | None:
-    """Return the common fields of this process; a callable has to make them first."""
-    common = settings.common
-    if common is None or isinstance(common, Mapping):
-        return common
-    try:
-        return common_fields.checked(common())
-    except Exception as error:  # the application's own code
-        log.error("no common fields are sent, because making them failed: %s: %s", type(error).__name__, error)
-        return None
 
 
 def _detail_fields() -> tuple[str, ...]:

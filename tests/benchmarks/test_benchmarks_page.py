@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree
 
-from benchmarks import page, reporter, results
+from benchmarks import page, parts, results
 from benchmarks.catalogue import BENCHMARKS
 from benchmarks.reporter import calls
 
@@ -20,7 +20,7 @@ def test_the_picture_shows_every_contender():
     """It is XML, and has a dot for each percentile of each contender, and one for each in its key."""
     result = results.load()["reporter"]
     picture = ElementTree.fromstring(page.picture(result))
-    shown = calls.figures(reporter.of("calls", result.samples))
+    shown = calls.figures(parts.of("calls", result.samples))
     texts = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")]
     assert set(shown) <= set(texts)
     assert len(list(picture.iter("{http://www.w3.org/2000/svg}circle"))) == len(calls.MARKS) * (len(shown) + 1)

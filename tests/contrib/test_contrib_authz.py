@@ -14,9 +14,9 @@ from typing import Any
 import attrs
 import pytest
 
-from pumpkit import AnalyticsRecord, Reporter, frames
-from pumpkit.buffers import open_buffer
+from pumpkit import AnalyticsRecord, Reporter
 from pumpkit.contrib.authz import Decision, Verdict, recorded
+from tests.programs import contents
 
 REQUEST = {"subject": "users:peter", "action": "delete", "resource": "printer", "context": {"ip": "10.0.0.7"}}
 
@@ -33,14 +33,7 @@ class Book:
     def records(self) -> list[dict[str, Any]]:
         """Return every record, in order."""
         assert self.reporter.close(30)[1:] == (0, 0)
-        buffer = open_buffer(self.url)
-        cursor = buffer.cursor("reader")
-        try:
-            deliveries = cursor.fetch(1_000, 1 << 20)
-        finally:
-            cursor.close()
-            buffer.close()
-        return [record for delivery in deliveries for record in frames.decode(delivery.frame).records]
+        return [record for content in contents(self.url) for record in content.records]
 
     def record(self) -> dict[str, Any]:
         """Return the one record that there is."""

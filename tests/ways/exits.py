@@ -32,12 +32,8 @@ def _signalled(number: signal.Signals, code: str, status: int) -> Callable[[Stag
     """Return what runs a program that waits for a signal."""
 
     def run(stage: Stage) -> None:
-        process = stage.program.start(f"{_BEGIN}{code}\nprint('ready', flush=True)\ntime.sleep(600)\n")
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        stage.ending()
-        process.send_signal(number)
-        stage.end(process, status)
+        waiting = f"{_BEGIN}{code}\nprint('ready', flush=True)\ntime.sleep(600)\n"
+        stage.run_until_signalled(number, waiting, status)
 
     return run
 

@@ -78,12 +78,7 @@ def _signalled(number: signal.Signals, before: str, status: int, module: str = "
 def _told_to_end(number: signal.Signals, code: str, status: int, module: str) -> Callable[[Stage], None]:
     def run(stage: Stage) -> None:
         need(module)
-        process = stage.program.start(code)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        stage.ending()
-        process.send_signal(number)
-        stage.end(process, status)
+        stage.run_until_signalled(number, code, status)
 
     return run
 

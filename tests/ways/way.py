@@ -6,6 +6,7 @@ To add rows, write a module with a list `WAYS` beside this one, name it in `ever
 """
 
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -101,6 +102,15 @@ class Stage:
     def run(self, code: str, *arguments: str, status: int = 0) -> str:
         """Run a program, which may import `recording`, to its end; return what it printed."""
         return self.end(self.program.start(code, *arguments), status)
+
+    def run_until_signalled(self, number: signal.Signals, code: str, status: int) -> None:
+        """Run a program that prints "ready" and waits for a signal; send it that, and wait for its end."""
+        process = self.program.start(code)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        self.ending()
+        process.send_signal(number)
+        self.end(process, status)
 
     def end(self, process: "subprocess.Popen[str]", status: int = 0) -> str:
         """Wait for a process that the stage's program started; return what it printed to stdout."""
