@@ -29,35 +29,45 @@ class Load:
     def __init__(self, url: str, username: str) -> None:
         self.address = urlsplit(url).netloc
         self.headers = {"Content-Type": "application/json", "X-Username": username}
-        #: Those of each number that was answered.
+        #: The answer to each number that got one by now.
         self.answers: dict[int, str] = {}
+        #: The numbers of those that got none.
+        self.unanswered: list[int] = []
+        #: Set to send no further requests.
+        self.stopping = threading.Event()
 
     def run(self, first: int, requests: int, concurrency: int) -> float:
-        """Send requests with the numbers from `first` on; return the seconds that it took."""
+        """Send requests with the numbers from `first` on; return the seconds that it took. Ctrl-C ends it early."""
         shares = [range(first + begin, first + requests, concurrency) for begin in range(concurrency)]
         threads = [threading.Thread(target=self._send, args=[share]) for share in shares]
         began = time.perf_counter()
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            self.stopping.set()
+            for thread in threads:
+                thread.join()
         return time.perf_counter() - began
 
     def _send(self, numbers: range) -> None:
         connection = http.client.HTTPConnection(self.address, timeout=30)
-        answers: dict[int, str] = {}
         for number in numbers:
+            if self.stopping.is_set():
+                break
             try:
                 connection.request("POST", "/v1/authz", json.dumps(request(number)), self.headers)
                 with connection.getresponse() as response:
                     answer = json.load(response)
             except (OSError, http.client.HTTPException, ValueError):
+                self.unanswered.append(number)
                 connection.close()  # the next request opens it again
                 time.sleep(0.1)  # a service that restarts needs a moment
                 continue
-            answers[number] = "allowed" if answer.get("allowed") else "denied" if answer.get("denied") else "failed"
+            self.answers[number] = "allowed" if answer.get("allowed") else "denied" if answer.get("denied") else "failed"
         connection.close()
-        self.answers.update(answers)
 
 
 def main() -> None:
@@ -73,10 +83,10 @@ def main() -> None:
     load = Load(options.url, options.username)
     seconds = load.run(options.first, options.requests, options.concurrency)
     counts = Counter(load.answers.values())
-    failed = options.requests - counts["allowed"] - counts["denied"]
+    sent = len(load.answers) + len(load.unanswered)
     print(
-        f"{options.requests} requests in {seconds:.1f} s ({options.requests / seconds:.0f} a second):"
-        f" {counts['allowed']} allowed, {counts['denied']} denied, {failed} failed"
+        f"{sent} requests in {seconds:.1f} s ({sent / seconds:.0f} a second): {counts['allowed']} allowed,"
+        f" {counts['denied']} denied, {counts['failed'] + len(load.unanswered)} failed"
     )
     if options.answers:
         with open(options.answers, "w") as file:
