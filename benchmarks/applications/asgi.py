@@ -23,4 +23,15 @@ async def state(request: Request) -> Response:
     return JSONResponse(decisions.state())
 
 
-app = Starlette(routes=[Route("/decide", decide, methods=["POST"]), Route("/state", state)])
+async def switch(request: Request) -> Response:
+    """Switch reporting on or off."""
+    return JSONResponse(decisions.switch(request.path_params["reporting"] == "on"))
+
+
+app = Starlette(
+    routes=[
+        Route("/decide", decide, methods=["POST"]),
+        Route("/state", state),
+        Route("/switch/{reporting}", switch),
+    ]
+)

@@ -1,7 +1,7 @@
 """What the applications have in common: they decide, report each decision, and say what that took.
 
-From the environment: BENCH_BUFFER is the URL of the buffer, BENCH_REPORTING is `on` or `off`, BENCH_WAIT is how many
-seconds a request waits for somebody else.
+From the environment: BENCH_BUFFER is the URL of the buffer, BENCH_WAIT is how many seconds a request waits for somebody
+else. Reporting is off at first, and is switched while no request is under way.
 """
 
 import os
@@ -14,7 +14,7 @@ from pumpkit import Reporter
 
 WAIT = float(os.environ["BENCH_WAIT"])
 
-_reporter = Reporter(os.environ["BENCH_BUFFER"], enabled=os.environ["BENCH_REPORTING"] == "on")
+_reporter = Reporter(enabled=False)
 
 #: Nanoseconds of calls of `record()`, and of the clock by itself.
 _taken: list[int] = []
@@ -31,6 +31,14 @@ def answer(request: bytes) -> bytes:
     _reporter.record(record)
     _taken.append(clock() - began)
     return reply
+
+
+def switch(on: bool) -> dict[str, Any]:
+    """Go on with a new reporter, with reporting on or off; return the state."""
+    global _reporter
+    _reporter.close()
+    _reporter = Reporter(os.environ["BENCH_BUFFER"], enabled=on)
+    return state()
 
 
 def state() -> dict[str, Any]:

@@ -21,3 +21,9 @@ def decide() -> Response:
 def state() -> Response:
     """Tell what the requests took."""
     return jsonify(decisions.state())
+
+
+@app.get("/switch/<reporting>")
+def switch(reporting: str) -> Response:
+    """Switch reporting on or off."""
+    return jsonify(decisions.switch(reporting == "on"))

@@ -2,14 +2,13 @@
 
 The services are the authorization server of these benchmarks in Flask under gunicorn and in Starlette under uvicorn,
 with one worker. Bound by I/O, every request waits 5 ms for somebody else; bound by the processor, none does. "Off" is
-the same program with `Reporter(enabled=False)`; off against off, as a contender of its own, shows how exactly this
-measures.
+a reporter with `enabled=False`; off against off, as a contender of its own, shows how exactly this measures.
 
-In every round the three run at the same time, and requests go to one after the other, in turns of a second or two, so
-that all meet the machine in the same moods. A turn ends when its records are stored, by an append that comes sooner
-than it would; turns much shorter would make that weigh too much. The worker tells the processor time of its process,
-its reporter's thread included. Where there are two processors, the services have one, and the process that sends the
-requests has the other.
+The three take turns of two seconds or three in one process, which switches its reporting in between: two processes of
+one program differ by more than reporting costs. Every round has another process. A turn begins when a reporter is at
+work, and ends when its records are stored, by an append that comes sooner than it would; much shorter turns would make
+that weigh too much. The worker tells the processor time of its process, its reporter's thread included. Where there
+are two processors, the service has one, and the process that sends the requests has the other.
 """
 
 import http.client
@@ -55,13 +54,13 @@ _WAIT = 0.005
 THREADED = "gunicorn, 4 threads, bound by I/O"
 
 SERVICES = {
-    "gunicorn, sync, bound by the processor": Service(_GUNICORN, 0.0, 2, 3_000, 1.03),
-    THREADED: Service(_GTHREAD, _WAIT, 4, 1_100, 1.02),
-    "uvicorn, bound by the processor": Service(_UVICORN, 0.0, 4, 6_000, 1.03),
-    "uvicorn, bound by I/O": Service(_UVICORN, _WAIT, 8, 2_000, 1.02),
+    "gunicorn, sync, bound by the processor": Service(_GUNICORN, 0.0, 2, 6_000, 1.03),
+    THREADED: Service(_GTHREAD, _WAIT, 4, 2_000, 1.02),
+    "uvicorn, bound by the processor": Service(_UVICORN, 0.0, 4, 12_000, 1.03),
+    "uvicorn, bound by I/O": Service(_UVICORN, _WAIT, 8, 4_000, 1.02),
 }
 OFF, ON, AGAIN = "off", "on", "off again"
-
+TURNS = (OFF, ON, AGAIN, AGAIN, ON, OFF)
 
 CPU, THREAD, RATE = "cpu_us", "reporter_thread_cpu_us", "requests_per_second"
 MARKS = {"p50": 50.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
@@ -86,9 +85,9 @@ def _run(service: Service, size: Size) -> Measures:
         stack.callback(os.sched_setaffinity, 0, processors)
         folder = Path(stack.enter_context(TemporaryDirectory()))
         _use(processors, 0)
-        ports = {name: stack.enter_context(_running(service, name == ON, folder / name)) for name in (OFF, ON, AGAIN)}
+        port = stack.enter_context(_running(service, folder))
         _use(processors, 1)
-        measures: Measures = apart(_take_turns, ports, service.connections, count)
+        measures: Measures = apart(_take_turns, port, service.connections, count)
     return measures
 
 
@@ -99,14 +98,12 @@ def _use(processors: set[int], number: int) -> None:
 
 
 @contextmanager
-def _running(service: Service, on: bool, folder: Path) -> Iterator[int]:
+def _running(service: Service, folder: Path) -> Iterator[int]:
     """Start a service; return its port."""
-    folder.mkdir()
     port = free_port()
     address = ["--bind", f"127.0.0.1:{port}"] if service.command[0] == "gunicorn" else ["--port", str(port)]
     environment = {
         "BENCH_BUFFER": f"sqlite:///{folder}/buffer.db",
-        "BENCH_REPORTING": "on" if on else "off",
         "BENCH_WAIT": str(service.wait),
         "PYTHONHASHSEED": "0",
     }
@@ -137,15 +134,16 @@ def _running(service: Service, on: bool, folder: Path) -> Iterator[int]:
 
 def _answers(port: int) -> bool:
     with suppress(OSError):
-        _state(port)
+        _get(port, "/state")
         return True
     return False
 
 
-def _state(port: int) -> dict[str, Any]:
+def _get(port: int, path: str) -> dict[str, Any]:
+    """Return the state of a service as it is afterwards."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
-        connection.request("GET", "/state")
+        connection.request("GET", path)
         state: dict[str, Any] = json.load(connection.getresponse())
         return state
     finally:
@@ -169,21 +167,21 @@ class _Totals:
         return used | {RATE: self.requests / self.seconds} | calls
 
 
-def _take_turns(ports: dict[str, int], connections: int, count: int) -> Measures:
+def _take_turns(port: int, connections: int, count: int) -> Measures:
     asked = requests(1_000)
-    for port in ports.values():
-        _send(port, connections, asked, max(20, count // 4))  # starts threads, makes the buffer
     totals: defaultdict[str, _Totals] = defaultdict(_Totals)
-    for name in [*ports, *reversed(ports)]:
-        _turn(ports[name], connections, asked, count, totals[name], name == ON)
+    for name in TURNS:
+        _get(port, "/switch/on" if name == ON else "/switch/off")
+        _send(port, connections, asked, max(20, count // 8))  # starts threads, opens the buffer
+        _turn(port, connections, asked, count, totals[name], name == ON)
     return {f"{name}: {what}": value for name, one in totals.items() for what, value in one.measures().items()}
 
 
 def _turn(port: int, connections: int, asked: list[bytes], count: int, totals: _Totals, on: bool) -> None:
-    before, began = _state(port), time.monotonic()
+    before, began = _get(port, "/state"), time.monotonic()
     _send(port, connections, asked, count)
     seconds = time.monotonic() - began
-    after = _state(port)
+    after = _get(port, "/state")
     if after["lost"] or after["sent"] - before["sent"] != (count if on else 0):
         raise RuntimeError(f"not every record was stored: {after['sent']} - {before['sent']}, {after['lost']} lost")
     totals.requests += count

@@ -76,7 +76,7 @@ class Framer:
 
     def next_frame(self, drops: Mapping[str, int]) -> Frame | None:
         """Return a frame of what waits, up to 2,000 records and about 1 MiB; None if nothing does."""
-        self._fill()
+        self.fill()
         runs: list[tuple[bytes, int]] = []
         count = size = 0
         for blob, number in self._runs:
@@ -115,7 +115,7 @@ class Framer:
         self.told = told
         return frame
 
-    def _fill(self) -> None:
+    def fill(self) -> None:
         """Pack what is in the queue now, in slices, until a frame is full."""
         left = len(self._queue)
         while left > 0 and self._records < frames.MAX_RECORDS and self._bytes < _FRAME_BYTES:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pumpkit.frames import MAX_RECORDS
 from pumpkit.reporter import process
-from pumpkit.reporter.framer import SLICE, Frame, Framer, best_codec
+from pumpkit.reporter.framer import Frame, Framer, best_codec
 from pumpkit.reporter.link import APPEND_FRAMES, Failed, Link
 from pumpkit.reporter.reentrant import Tally
 from pumpkit.reporter.settings import Log, Settings
@@ -34,9 +34,11 @@ _APPEND_BYTES = 4 << 20
 #: Bytes of the bound that are left to the frame being built and to the one that is over it.
 _BEING_BUILT = 3 << 20
 
-#: Seconds between looks at the queue, while it is filling fast and while it is not. A queue that is half full rings.
-_BUSY = 0.005
-_IDLE = 0.2
+#: Seconds between looks at the queue, and the records that one should find: packed before they leave the processor's
+#: cache they cost least, and so do the next ones, which the application builds in their place. A half-full queue rings.
+_SHORTEST_PAUSE = 0.005
+_LONGEST_PAUSE = 0.2
+_FOUND = 250
 
 #: Seconds without an answer after which the buffer is asked whether it still has what is in the window.
 _ASK = 1.0
@@ -84,7 +86,7 @@ class Sender:
         self._frames_bound = settings.buffer_bytes - min(_BEING_BUILT, settings.buffer_bytes // 4)
         self._frame_size = max(1, min(MAX_RECORDS, settings.records_buffer_size // 2))
         self._since = self._added = 0.0  # nothing in the queue is older; when the last frame was made
-        self._poll = _IDLE
+        self._look = _LONGEST_PAUSE
         self._ask_at = 0.0
         self._accept_gap = False
         self._dropped = 0
@@ -151,6 +153,7 @@ class Sender:
         now = self._clock()
         before = self.taken
         self._pack(now, hurry)
+        packed = self.taken - before
         if now >= self.link.retry_at:
             if self._sendable:
                 self._append(timeout)
@@ -159,7 +162,7 @@ class Sender:
             self._send_on(timeout)
         self._spill_over(hurry)
         self._watch_drops(now)
-        return self._pause(self.taken - before)
+        return self._pause(packed)
 
     def retry_now(self) -> None:
         """Make the next turn try, however long the pause was to be."""
@@ -197,13 +200,15 @@ class Sender:
         return self._framer
 
     def _pack(self, now: float, hurry: bool) -> None:
-        """Move records into frames while these are due and there is room for them."""
+        """Pack records, and make frames of them while these are due and there is room for them."""
         framer = self._ready()
         interval = self._settings.flush_interval
         due = hurry or (not self.pending and now - self._since >= interval)
         goal = framer.taken + len(self._queue) if due else 0  # what comes meanwhile waits for its own time
         if not framer.waiting:
             self._since = now
+        if not due and len(self._queue) >= _FOUND // 2:
+            framer.fill()
         for _ in range(APPEND_FRAMES):
             if not self._room or (framer.framed >= goal and framer.waiting < self._frame_size):
                 break
@@ -356,12 +361,11 @@ class Sender:
         waiting = self._ready().waiting
         if (self._sendable and now >= self.link.retry_at) or (waiting >= self._frame_size and self._room):
             return 0.0
-        idle = max(_BUSY, min(_IDLE, self._settings.flush_interval))
-        self._poll = _BUSY if packed >= SLICE else min(2 * self._poll, idle)
-        pause = self._poll
+        self._look = max(_SHORTEST_PAUSE, min(_LONGEST_PAUSE, self._look * min(2.0, _FOUND / max(packed, 1))))
+        pause = min(self._look, max(_SHORTEST_PAUSE, self._settings.flush_interval))
         if self._sendable:
             pause = min(pause, self.link.retry_at - now)
-        elif waiting:
+        elif waiting and not self.pending:  # else nothing becomes due: what is pending waits for the spill file
             pause = min(pause, self._since + self._settings.flush_interval - now)
         return max(pause, 0.0)
 

@@ -61,13 +61,19 @@ def test_what_comes_while_records_are_packed_waits_for_its_own_time(desk: Desk) 
     assert len(desk.queue) > 0
 
 
-def test_looks_at_the_queue_are_rare_when_idle_and_frequent_when_busy(desk: Desk) -> None:
-    """The pause between looks goes up to 200 ms, and down to 5 ms while much is coming."""
-    for _ in range(6):
-        pause = desk.turn()
-    assert pause == 0.2
-    desk.record(2_100)
-    assert desk.turn() == 0.005
+def test_looks_at_the_queue_come_as_often_as_some_hundred_records(desk: Desk) -> None:
+    """They are 200 ms apart at most and 5 ms at least; a look packs some, but only a full or a due frame is sent."""
+    assert desk.turn() == 0.2
+    desk.record(1_000)
+    assert desk.turn(0.05) == pytest.approx(0.05)
+    assert len(desk.queue) == 0
+    assert desk.log.calls == []
+    desk.record(2_000)
+    assert desk.turn(0.05) == pytest.approx(0.0125)
+    assert _numbers(desk.log) == list(range(2_000))
+    pauses = [desk.turn(0.2) for _ in range(8)]
+    assert pauses[-1] == 0.2
+    assert _numbers(desk.log) == list(range(3_000))
 
 
 def test_an_away_buffer_is_tried_again_at_growing_pauses_with_the_same_bytes(

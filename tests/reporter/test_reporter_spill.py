@@ -509,3 +509,14 @@ def test_the_file_is_looked_at_once_while_nothing_changes_in_it(new_desk: Any, t
     first.log.down = None
     second.turn(10.0)
     assert opened
+
+
+def test_a_full_file_and_an_absence_leave_the_processor_alone(new_desk: Any) -> None:
+    """While neither takes what waits, looks stay as rare as ever."""
+    desk = new_desk(spill_bytes=200_000)
+    _spill(desk, 50)
+    while not desk.sender.pending:
+        desk.queue.extend({"x": os.urandom(200)} for _ in range(100))
+        desk.turn(0.6)
+    desk.queue.extend({"n": n} for n in range(5))
+    assert [desk.turn(0.2) for _ in range(20)] == [pytest.approx(0.2, abs=0.1)] * 20

@@ -55,7 +55,7 @@ def test_a_queue_that_is_half_full_wakes_the_thread(
     make_reporter: Make, log: Any, wait_until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Looks are rare, so a burst does not wait for the next one, again and again; nothing is dropped."""
-    monkeypatch.setattr("pumpkit.reporter.sender._IDLE", 1200)
+    monkeypatch.setattr("pumpkit.reporter.sender._LONGEST_PAUSE", 1200)
     reporter = make_reporter(records_buffer_size=100, flush_interval=1200)
     reporter.record({"n": -1})
     reporter.flush()

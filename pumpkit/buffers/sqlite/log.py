@@ -23,6 +23,10 @@ from pumpkit.errors import BadFrame, BufferFull
 #: The size cap of a new buffer, in bytes.
 MAX_BYTES = 1 << 30
 
+#: With more bytes free than this, the disk is looked at again only after so many seconds.
+_ROOMY = 1 << 30
+_LOOK_AGAIN = 1.0
+
 _LARGEST = (1 << 63) - 1  # of SQLite's integers
 
 
@@ -41,6 +45,7 @@ class Log:
         self.database = Database(file, KIND, absent)
         self._file = file
         self._host = socket.gethostname()
+        self._roomy_until = 0.0
 
     def make(self) -> None:
         """Make the file. Only for the holder of the buffer's `.lock`."""
@@ -60,7 +65,12 @@ class Log:
 
     def _leave_room(self, size: int) -> None:
         """Leave enough of the disk for pumps and trimming; the write-ahead log is still to be moved into the file."""
+        if time.monotonic() < self._roomy_until:
+            return
         free = place.free_bytes(self._file.parent)
+        if free > _ROOMY:
+            self._roomy_until = time.monotonic() + _LOOK_AGAIN
+            return
         if free < place.RESERVE + self.database.wal_bytes() + 2 * size:
             raise BufferFull(
                 f"{self._file}: {free} bytes are free on its disk; the last {place.RESERVE} are kept for draining it"
