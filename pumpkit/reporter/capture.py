@@ -165,7 +165,7 @@ class _CapturingOutbox(Outbox):
             self._records.append({**self._common, **fields})
             self._records._kept.append(_Kept(record, packed, self._pack))
             with self._counting:
-                self.sender.confirmed += 1
+                self.sender.confirmations += 1
                 self.sender.sent += 1
 
     def _new_framer(self) -> Framer:

@@ -16,7 +16,8 @@ from pumpkit.values import Packed, RecordPacker, as_map
 #: Records packed in one call: the interpreter lock is held that long, about half a millisecond.
 SLICE = 500
 
-#: Bytes that one call may aim at, whatever the number of records.
+#: Records in the first call of several, before it is known how large they are; and bytes that one call aims at.
+_FIRST_SLICE = SLICE // 8
 _SLICE_BYTES = 256 << 10
 
 #: Raw bytes of a frame; one run of records more may be in it.
@@ -32,11 +33,20 @@ log = logging.getLogger("pumpkit.reporter")
 
 
 class Frame(NamedTuple):
-    """A frame that waits for its confirmation."""
+    """A frame that waits for its confirmation, and how many records were taken before those in it."""
 
     first: int
     total: int
     data: bytes
+    before: int = 0
+
+
+class _Run(NamedTuple):
+    """Packed records, and how many of the taken ones are in a frame or rejected at least once it is in one."""
+
+    blob: bytes
+    number: int
+    through: int
 
 
 class Framer:
@@ -56,11 +66,11 @@ class Framer:
         self._codec = codec
         self._packer = RecordPacker(settings.max_record_bytes)
         self._slice_bytes = min(_SLICE_BYTES, settings.max_record_bytes) // 2
-        self._slice = SLICE // 4
         self._pressed = settings.records_buffer_size // 2
         self._fields = settings.fields
         self._detail = _detail_fields() if settings.omit_detailed else ()
-        self._runs: deque[tuple[bytes, int]] = deque()  # packed and not yet in a frame
+        self._runs: deque[_Run] = deque()  # packed and not yet in a frame
+        self._framed = 0
         self._records = self._bytes = 0  # what is in the runs
         self._complaints: set[str] = set()
 
@@ -71,25 +81,26 @@ class Framer:
 
     @property
     def framed(self) -> int:
-        """How many of the taken records are in frames or rejected."""
-        return self.taken - self._records
+        """How many of the taken records are before the first that is neither in a frame nor rejected."""
+        return self._framed if self._runs else self.taken
 
     def next_frame(self, drops: Mapping[str, int]) -> Frame | None:
         """Return a frame of what waits, up to 2,000 records and about 1 MiB; None if nothing does."""
         self.fill()
-        runs: list[tuple[bytes, int]] = []
+        runs: list[_Run] = []
         count = size = 0
-        for blob, number in self._runs:
-            if runs and (count + number > frames.MAX_RECORDS or size + len(blob) > _FRAME_BYTES):
+        for run in self._runs:
+            if runs and (count + run.number > frames.MAX_RECORDS or size + len(run.blob) > _FRAME_BYTES):
                 break
-            runs.append((blob, number))
-            count += number
-            size += len(blob)
+            runs.append(run)
+            count += run.number
+            size += len(run.blob)
         if not runs:
             return None
-        frame = self._frame(runs, count, drops)
-        for _ in runs:
+        frame = self._frame([(run.blob, run.number) for run in runs], count, drops)
+        for run in runs:
             self._runs.popleft()
+            self._framed = run.through
         self._records -= count
         self._bytes -= size
         return frame
@@ -110,7 +121,7 @@ class Framer:
             drops=told,
             common=self._common,
         )
-        frame = Frame(self._next_seq, count, data)
+        frame = Frame(self._next_seq, count, data, self.framed)
         self._next_seq += count
         self.told = told
         return frame
@@ -118,16 +129,21 @@ class Framer:
     def fill(self) -> None:
         """Pack what is in the queue now, in slices, until a frame is full."""
         left = len(self._queue)
+        most = _FIRST_SLICE
         while left > 0 and self._records < frames.MAX_RECORDS and self._bytes < _FRAME_BYTES:
-            records = self._take(min(self._slice, left, frames.MAX_RECORDS - self._records))
+            records = self._take(min(most, left, frames.MAX_RECORDS - self._records))
             packed = self.pack(records)
             size = sum(len(blob) for blob, _ in packed.runs)
-            self._runs += packed.runs
+            start = self.taken - len(records)
+            if not self._runs:
+                self._framed = start
+            self._runs += [_Run(blob, number, start) for blob, number in packed.runs[:-1]]
+            self._runs += [_Run(blob, number, self.taken) for blob, number in packed.runs[-1:]]
             self._records += len(records) - len(packed.rejected)
             self._bytes += size
             for error in packed.rejected:
                 self._reject(error)
-            self._slice = max(1, min(SLICE, self._slice_bytes * len(records) // max(size, 1)))
+            most = max(1, min(SLICE, 2 * most, self._slice_bytes * len(records) // max(size, 1)))
             left = min(left - len(records), len(self._queue))
             if 0 < left < self._pressed:
                 time.sleep(_BREATH)

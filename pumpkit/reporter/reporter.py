@@ -30,7 +30,7 @@ class ReporterStats(NamedTuple):
     """The state of a reporter in this process.
 
     Counts are of records since the reporter began in this process. What was recorded is `confirmed` + `spilled` +
-    `pending` + `sampled` + the sum of `drops`.
+    `pending` + `sampled` + the sum of `drops`; while its thread is at work, some are of a moment later than others.
 
     - `producer`: what its records are numbered under (32 hex digits), None before the first frame.
     - `queued`: those not in a frame yet.
@@ -77,7 +77,8 @@ class Reporter:
     enabled: False makes `record` do nothing.
     records_buffer_size: records that may wait in memory before they are packed.
     buffer_bytes: bytes that records may take once they are packed: in the frame being built, in those that wait for the
-        buffer, and in those kept for `resend_window`. While there are more, packing stops. One record may exceed it.
+        buffer, and in those kept for `resend_window`. While there are more, packing stops. The step
+        before may exceed it, by 62 records whose size was not known yet at most.
     flush_interval: seconds after which waiting records are sent, however few they are.
     pool_size: for those who know it from the original. One thread sends for a process; more is ignored with a warning,
         because they would share one interpreter lock and one order of records.
@@ -185,12 +186,13 @@ class Reporter:
     def stats(self) -> ReporterStats:
         """Return the state of this reporter in this process."""
         sender = self._outbox.sender
+        resent = sender.resent
         return ReporterStats(
             producer=sender.producer.hex() if sender.producer else None,
             queued=sender.queued,
             pending=sender.in_memory,
             sent=sender.sent,
-            confirmed=sender.confirmed,
+            confirmed=sender.confirmations - resent,
             spilled=sender.spilled,
             sampled=sender.sampled.read(),
             drops=sender.drops(),
@@ -200,7 +202,7 @@ class Reporter:
             trouble=sender.link.trouble,
             last_error=sender.link.last_error,
             append_seconds=sender.link.append_seconds,
-            resent=sender.resent,
+            resent=resent,
         )
 
     def renew(self) -> None:

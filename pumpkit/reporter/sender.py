@@ -68,14 +68,15 @@ class Sender:
         self.unsent = Tally()
         #: Records that the sample left out.
         self.sampled = Tally()
-        self.confirmed = 0
+        #: How often a record was confirmed: more than once if the buffer forgot it in between.
+        self.confirmations = 0
         #: Bytes of confirmed frames, and how many records the buffer was handed at least once.
         self.sent_bytes = 0
         self.sent = 0
         #: Frames that were packed and not confirmed, oldest first.
         self.pending: deque[Frame] = deque()
         self.pending_bytes = 0
-        #: Frames that were confirmed and may have to be sent again, and how many records were.
+        #: Frames that were confirmed and may have to be sent again, and how many records had to be.
         self.window = Window(settings.resend_window, min(settings.resend_bytes, settings.buffer_bytes // 2))
         self.resent = 0
         self.link = Link(settings, open_log, clock)
@@ -120,17 +121,22 @@ class Sender:
         return self._spill.lost if self._spill else 0
 
     @property
-    def settled(self) -> int:
-        """How many of the taken records are confirmed, rejected, spilled or lost with the spill file, in order.
+    def confirmed(self) -> int:
+        """How many records the buffer has. It goes back when the buffer turns out to have forgotten some."""
+        return self.confirmations - self.resent
 
-        It goes back when the buffer turns out to have forgotten some.
-        """
-        return self.confirmed + self.spilled + self._lost + (sum(self._framer.rejected.values()) if self._framer else 0)
+    @property
+    def settled(self) -> int:
+        """How many of the taken records are before the first that is still in memory; it goes back as `confirmed`."""
+        if self._framer is None:
+            return 0
+        return self.pending[0].before if self.pending else self._framer.framed
 
     @property
     def in_memory(self) -> int:
         """How many records are neither confirmed nor spilled nor dropped."""
-        return len(self._queue) + self.taken - self.settled
+        rejected = sum(self._framer.rejected.values()) if self._framer else 0
+        return len(self._queue) + self.taken - self.confirmed - self.spilled - self._lost - rejected
 
     def drops(self) -> dict[str, int]:
         """Return how many records were dropped since the producer began, by cause."""
@@ -258,7 +264,7 @@ class Sender:
         for frame in kept:
             self.pending.popleft()
             self.pending_bytes -= len(frame.data)
-            self.confirmed += frame.total
+            self.confirmations += frame.total
 
     def _ask(self, timeout: float) -> None:
         """Ask the buffer whether it still has what is in the window, by a frame without records."""
@@ -292,7 +298,6 @@ class Sender:
         self.pending.extendleft(reversed(back))
         self.pending_bytes += sum(len(frame.data) for frame in back)
         again = sum(frame.total for frame in back)
-        self.confirmed -= again
         self.resent += again
         self._ready().told = {}  # that is forgotten too
         if back:
@@ -339,7 +344,7 @@ class Sender:
         before, lost = spill.mine, spill.lost
         with contextlib.suppress(Failed):
             spill.send_on(partial(self._append_spilled, timeout), self._ready().producer)
-        self.confirmed += before - spill.mine - (spill.lost - lost)
+        self.confirmations += before - spill.mine - (spill.lost - lost)
         if before and not spill.mine:  # it does not send on drops: tell of them, and see whether the buffer is back
             self._add(self._ready().drops_frame(self.drops()))
 

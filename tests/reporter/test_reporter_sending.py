@@ -1,6 +1,7 @@
 """How frames reach a buffer that is slow, away, full, wrong, or has forgotten. Time is the test's own."""
 
 import itertools
+import os
 import threading
 import time
 from collections import UserDict, deque
@@ -74,6 +75,34 @@ def test_looks_at_the_queue_come_as_often_as_some_hundred_records(desk: Desk) ->
     pauses = [desk.turn(0.2) for _ in range(8)]
     assert pauses[-1] == 0.2
     assert _numbers(desk.log) == list(range(3_000))
+
+
+def test_records_that_are_large_all_at_once_hardly_exceed_the_bound(desk: Desk) -> None:
+    """A step takes few records until their size is known, however small those before were."""
+    desk = Desk(desk.log, buffer_bytes=1 << 20)
+    desk.record(3_000)
+    desk.until(lambda: desk.sender.idle)
+    desk.log.down = BufferUnavailable("no route")
+    desk.queue.extend({"data": os.urandom(100_000)} for _ in range(200))
+    for _ in range(5):
+        desk.turn(0.3)
+    assert len(desk.queue) >= 200 - 63
+
+
+def test_a_flush_waits_for_what_was_recorded_before_it_not_for_as_many_records(desk: Desk) -> None:
+    """Later records that were rejected settle nothing that is still on its way."""
+    desk.record(5)
+    desk.log.down = BufferUnavailable("no route")
+    desk.turn(0.3)
+    desk.turn(0.3)
+    target = desk.sender.taken
+    desk.queue.extend({"bad": object()} for _ in range(5))
+    for _ in range(3):
+        desk.turn(0.3, hurry=True)
+    assert (desk.sender.taken, desk.sender.settled) == (10, 0)
+    desk.log.down = None
+    desk.until(lambda: desk.sender.settled >= target)
+    assert _numbers(desk.log) == list(range(5))
 
 
 def test_an_away_buffer_is_tried_again_at_growing_pauses_with_the_same_bytes(

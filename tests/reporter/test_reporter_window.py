@@ -9,6 +9,7 @@ from pumpkit import Reporter, frames
 from pumpkit.buffers import base
 from pumpkit.errors import BufferUnavailable, Unconfirmed
 from pumpkit.reporter import settings
+from pumpkit.reporter.sender import Sender
 from tests.reporter.conftest import Desk, FakeLog, ForgetfulLog
 
 
@@ -111,6 +112,24 @@ def test_nothing_is_kept_in_vain(log: FakeLog, options: dict[str, Any]) -> None:
     assert not desk.sender.window
     desk.turn(100)
     assert len(log.calls) == 1
+
+
+def test_what_was_ever_confirmed_never_goes_back(log: ForgetfulLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A counter of confirmations may be read at any moment, also in that of a loss."""
+    seen = []
+
+    def remember(sender: Sender, name: str, value: Any) -> None:
+        object.__setattr__(sender, name, value)
+        if hasattr(sender, "confirmations") and hasattr(sender, "resent"):
+            seen.append(sender.confirmed + sender.resent)
+
+    monkeypatch.setattr(Sender, "__setattr__", remember)
+    desk = Desk(log)
+    _send(desk, 100)
+    log.go_back(1)
+    _send(desk, 1)
+    assert desk.sender.resent == 100
+    assert seen == sorted(seen)
 
 
 def test_the_window_has_a_bound_of_bytes(log: ForgetfulLog) -> None:
