@@ -11,6 +11,7 @@ from making import PLENTY, Producer, append_each, balance, deliver, drain, lette
 
 from pumpkit.buffers import Buffer, open_buffer
 from pumpkit.buffers.base import Counts, Part
+from pumpkit.buffers.sqlite import place
 from pumpkit.buffers.sqlite.place import RESERVE
 from pumpkit.errors import BufferFull, BufferUnavailable
 
@@ -194,3 +195,16 @@ def test_limited_file_size(tmp_path: Path) -> None:
         cursor = buffer.cursor("audit")
         assert len(drain(cursor)) == stats.stored // 20
         cursor.close()
+
+
+@pytest.mark.parametrize(("free", "looks"), [(2 << 30, 1), (100 << 20, 5)], ids=["much", "little"])
+def test_room_is_looked_for_while_it_may_run_out(
+    buffer: Buffer, monkeypatch: pytest.MonkeyPatch, free: int, looks: int
+) -> None:
+    """A look at the disk costs a seventh of what a small append does: where a GiB is free, one a second is enough."""
+    append_each(buffer, [(producer := Producer()).frame()])
+    asked: list[Path] = []
+    monkeypatch.setattr(place, "free_bytes", lambda folder: asked.append(folder) or free)
+    monkeypatch.setattr("pumpkit.buffers.sqlite.log._LOOK_AGAIN", 3600)
+    append_each(buffer, [producer.frame() for _ in range(5)])
+    assert len(asked) == looks
