@@ -14,6 +14,7 @@ import traceback
 from typing import Any
 
 import pumpkit
+from pumpkit.contrib.checks import check_reporter
 from pumpkit.reporter import Reporter
 from pumpkit.values import MAX_DEPTH, SCALARS, pack_record, unpack_record
 
@@ -43,6 +44,8 @@ class RecordHandler(logging.Handler):
     its buffer is away, and a record of that would wait for the same buffer. The handler takes no lock, so threads do
     not wait for each other. A line that cannot be formatted goes to `handleError`, as everywhere in `logging`. A
     formatter that is set has no say.
+
+    Raises TypeError for what is no reporter.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class RecordHandler(logging.Handler):
         max_chars: int = 16_384,
         flush_timeout: float = 2.0,
     ) -> None:
+        check_reporter(reporter, "record", "flush")
         super().__init__(level)
         self._reporter = reporter
         self._extra = extra

@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 import pumpkit
+from pumpkit.contrib.checks import check_reporter
 from pumpkit.reporter import Reporter, ReporterStats
 
 #: Causes of drops, which are told of from the beginning: `rate()` misses a series' first value.
@@ -34,10 +35,13 @@ class ReporterCollector(Collector):
     reporters: which ones; none for that of the process. Those with one `source` are added up.
     registry: where to register; None for nowhere.
 
-    One collector for a registry: another would have the same names, which raises ValueError.
+    One collector for a registry: another would have the same names, which raises ValueError. What is no reporter raises
+    TypeError.
     """
 
     def __init__(self, *reporters: Reporter, registry: CollectorRegistry | None = REGISTRY) -> None:
+        for reporter in reporters:
+            check_reporter(reporter, "stats")
         self._reporters = reporters
         if registry is not None:
             registry.register(self)

@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any, TypedDict
 
 import pumpkit
+from pumpkit.contrib.checks import check_reporter
 from pumpkit.reporter import Reporter
 
 log = logging.getLogger("pumpkit.contrib.web")
@@ -54,6 +55,7 @@ class RequestFeed:
         exclude: Iterable[str] = (),
         trusted_proxies: int = 0,
     ) -> None:
+        check_reporter(reporter)
         for name, function in (("route", route), ("user", user), ("extra", extra)):
             if function is not None and (not callable(function) or inspect.iscoroutinefunction(function)):
                 raise TypeError(f"{name}={function!r:.200}: it must be a function that is not asynchronous")
