@@ -3,6 +3,8 @@
 import ast
 import inspect
 import re
+import sys
+import tomllib
 import urllib.request
 from pathlib import Path
 from typing import get_args
@@ -108,6 +110,23 @@ def test_every_public_name_is_in_the_reference(root: Path) -> None:
     documented = set(re.findall(r"^\.\. auto\w+:: pumpkit\.(\w+)\b(?!\.)", page, re.MULTILINE))
     aliases = {"ALLOW", "DENY", "Predicate", "Record", "Records", "Shorten", "hookimpl", "__version__"}
     assert documented == set(pumpkit.__all__) - aliases
+
+
+def test_the_site_is_built_of_what_its_extra_installs(root: Path) -> None:
+    """Whatever framework a described module imports comes with pumpkit or with its extra `docs`."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["docs"]]
+    installed = {re.split(r"[^\w-]", line)[0].replace("-", "_") for line in wanted} | {"asgiref", "pumpkit"}  # Django's
+    page = (root / "docs/reference/contrib.md").read_text()
+    described = sorted(set(re.findall(r"^\.\. auto\w+:: (pumpkit\.contrib\.\w+)", page, re.MULTILINE)))
+    imported = {
+        name.partition(".")[0]
+        for module in described
+        for node in ast.parse((root / f"{module.replace('.', '/')}.py").read_text()).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+    }
+    assert imported - installed - sys.stdlib_module_names == set()
 
 
 def test_every_promise_about_redis_has_its_test(root: Path) -> None:
