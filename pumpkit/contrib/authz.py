@@ -14,15 +14,20 @@ import datetime
 import functools
 import inspect
 import json
+import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, ParamSpec, Self, TypeVar, cast
 
 import pumpkit
+from pumpkit.contrib.checks import check_reporter
 from pumpkit.errors import Unpackable
 from pumpkit.reporter import Reporter
 from pumpkit.values import as_map
+
+log = logging.getLogger("pumpkit.contrib.authz")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,8 +35,12 @@ T = TypeVar("T")
 #: As in `pumpkit.records`, which loads attrs.
 _ALLOW, _DENY = "allow", "deny"
 
-#: In place of what cannot be told as JSON.
+#: In place of what cannot be told as JSON: as text, and within JSON.
 _UNREADABLE = '{"unreadable":true}'
+_NO_JSON = {"unreadable": True}
+
+#: Levels of a request or of policies that are looked into for what has no JSON; what nests deeper is left out with it.
+_LOOKED_INTO = 8
 
 
 class Verdict(NamedTuple):
@@ -39,7 +48,8 @@ class Verdict(NamedTuple):
 
     deciders: the policies that decided, in the order in which they matched; where one denied, it is the last.
     policies: all policies that were looked at; if they rarely change, the text of their JSON, which is made once then.
-    conclusion: one sentence for people; None for that of the original, made of the ids of the deciders.
+    conclusion: one sentence for people; None for that of the original, made of the ids of the deciders if these are no
+        text.
     """
 
     allowed: bool
@@ -62,6 +72,7 @@ class Decision:
 
     Say `allow` or `deny` in the block; the last word counts. A block that says neither, or that an exception leaves,
     has not granted anything: it is recorded as denied, with the conclusion "no decision", and which exception it was.
+    Raises TypeError for what is no reporter, ValueError for a wrong `expire_after`.
     """
 
     __slots__ = ("_expire_after", "_omit_detailed", "_reporter", "_request", "_username", "_verdict")
@@ -75,6 +86,7 @@ class Decision:
         omit_detailed: bool = False,
         expire_after: float | None = None,
     ) -> None:
+        _check(reporter, expire_after)
         self._username = username
         self._request = _kept(request)
         self._reporter = reporter
@@ -94,16 +106,22 @@ class Decision:
         """Say that the request is rejected; see `Verdict` for the arguments."""
         self._verdict = Verdict(False, deciders, policies, conclusion)
 
-    def decide(self, verdict: object) -> None:
-        """Say what a function that decides has returned: a bool or a `Verdict`. Anything else grants nothing."""
+    def decide(self, verdict: T) -> T:
+        """Say what a function that decides has returned: a bool or a `Verdict`. Anything else grants nothing.
+
+        Returns it. Where its deciders or policies can be read only once, the one that is returned has lists of them.
+        """
         if isinstance(verdict, Verdict):
-            self._verdict = verdict
-        elif verdict is True or verdict is False:
+            self._verdict = kept = _readable_twice(verdict)
+            return cast(T, kept)
+        if verdict is True or verdict is False:
             self._verdict = _ALLOWED if verdict else _DENIED
         else:
             self._verdict = Verdict(False, conclusion=f"no decision: {type(verdict).__name__} was returned")
+        return verdict
 
     def __enter__(self) -> Self:
+        self._verdict = _UNDECIDED  # what an earlier block has said is not said of this one
         return self
 
     def __exit__(
@@ -132,19 +150,37 @@ def recorded(
     """Return a decorator that records what a function decides, which returns a bool or a `Verdict`.
 
     username, request: are called with the arguments of the function, before it, and return what `Decision` wants.
-        Where one of them raises, its field says nothing, and the function is called all the same.
+        Where one of them raises, its field says nothing, and the function is called all the same; the first time is
+        logged.
 
-    The other arguments are those of `Decision`. The function may be asynchronous; anything else that it returns is
-    returned to its caller and recorded as denied. Raises TypeError for a generator, which decides nothing when called.
+    The other arguments are those of `Decision`, and so are the errors for wrong ones. The function may be asynchronous,
+    or return an awaitable: its caller gets a coroutine then, and what that returns is recorded. Anything else that it
+    returns is returned to its caller and recorded as denied. Raises TypeError for a generator, which decides nothing
+    when called, and for a `staticmethod` or `classmethod`, which belong above this decorator.
     """
+    _check(reporter, expire_after)
+    raised: set[str] = set()
+
+    def ask(what: str, question: Callable[..., Any], args: Any, kwargs: Any, otherwise: str) -> Any:
+        """Ask the user's code; what is wrong with it must not change the decision, and is told once."""
+        try:
+            return question(*args, **kwargs)
+        except Exception:
+            if what not in raised:
+                raised.add(what)
+                log.exception("%s of a decision cannot be recorded; this is logged once", what)
+            return otherwise
 
     def begin(args: Any, kwargs: Any) -> Decision:
-        who, what = _asked(username, args, kwargs, ""), _asked(request, args, kwargs, _UNREADABLE)
+        who = ask("username", username, args, kwargs, "")
+        what = ask("request", request, args, kwargs, _UNREADABLE)
         return Decision(who, what, reporter=reporter, omit_detailed=omit_detailed, expire_after=expire_after)
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(f"{function.__qualname__} is a generator: decorate a function that returns its decision")
+        if isinstance(function, staticmethod | classmethod):
+            raise TypeError(f"{function.__qualname__}: put @{type(function).__name__} above @recorded, not below it")
 
         if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
             waiting = cast(Callable[P, Awaitable[Any]], function)
@@ -152,30 +188,50 @@ def recorded(
             @functools.wraps(function)
             async def decide_later(*args: P.args, **kwargs: P.kwargs) -> Any:
                 with begin(args, kwargs) as decision:
-                    verdict = await waiting(*args, **kwargs)
-                    decision.decide(verdict)
-                return verdict
+                    return decision.decide(await waiting(*args, **kwargs))
 
             return cast(Callable[P, T], decide_later)
 
         @functools.wraps(function)
         def decide(*args: P.args, **kwargs: P.kwargs) -> T:
-            with begin(args, kwargs) as decision:
+            decision = begin(args, kwargs)
+            try:
                 verdict = function(*args, **kwargs)
-                decision.decide(verdict)
-            return verdict
+            except BaseException:
+                with decision:
+                    raise
+            if not isinstance(verdict, bool | Verdict) and inspect.isawaitable(verdict):
+                return cast(T, _awaited(decision, verdict))
+            with decision:
+                return decision.decide(verdict)
 
         return decide
 
     return decorate
 
 
-def _asked(question: Callable[..., Any], args: Any, kwargs: Any, otherwise: str) -> Any:
-    """Ask the user's code for a username or a request; what is wrong with it must not change the decision."""
-    try:
-        return question(*args, **kwargs)
-    except Exception:
-        return otherwise
+async def _awaited(decision: Decision, verdict: Awaitable[Any]) -> Any:
+    with decision:
+        return decision.decide(await verdict)
+
+
+def _check(reporter: object, expire_after: float | None) -> None:
+    """Refuse what would only be noticed when a record is packed, in the background."""
+    check_reporter(reporter)
+    if expire_after is None:
+        return
+    number = isinstance(expire_after, int | float) and not isinstance(expire_after, bool)
+    if not number or not 0 <= expire_after < math.inf:
+        raise ValueError(f"expire_after={expire_after!r:.200}: it must be seconds, 0 or more, or None")
+
+
+def _readable_twice(verdict: Verdict) -> Verdict:
+    """Return a verdict that its recording does not use up."""
+    if hasattr(verdict.deciders, "__next__"):
+        verdict = verdict._replace(deciders=_listed(verdict.deciders))
+    if hasattr(verdict.policies, "__next__"):
+        verdict = verdict._replace(policies=_listed(verdict.policies))
+    return verdict
 
 
 def _kept(value: Any) -> Any:
@@ -238,6 +294,8 @@ def _conclusion(decided: _Decided) -> str:
     names = [] if isinstance(decided.deciders, str) else [_name(policy) for policy in decided.deciders]
     if decided.verdict:
         return f"policies {', '.join(names)} allow access" if names else "access is allowed"
+    if isinstance(decided.deciders, str) and decided.deciders:
+        return "access is denied"
     if not names:
         return "no policy allowed access"
     *allowing, denier = names
@@ -263,13 +321,36 @@ def _word(value: object) -> str:
 
 
 def _text(value: object) -> str:
-    """Return a value as JSON text. One that has none does not cost the record."""
+    """Return a value as JSON text. What in it has none does not cost the rest of it."""
     if isinstance(value, str):
         return value
     try:
         return _encode(value)
-    except Exception:  # such as a list that holds itself
-        return _UNREADABLE
+    except Exception:
+        return _encode(_readable(value, {}))
+
+
+def _readable(value: Any, broken: dict[int, object], level: int = 1) -> object:
+    """Return a value with `_NO_JSON` in place of what has no JSON in it, such as NaN, or a list that holds itself.
+
+    broken: what is known to have none, or not all of it, by its id. Each is looked into once, however they are linked.
+    """
+    try:
+        _encode(value)
+        return value
+    except Exception:
+        if level > _LOOKED_INTO or id(value) in broken:
+            return _NO_JSON
+    broken[id(value)] = value
+    try:
+        if isinstance(value, list | tuple | set | frozenset):
+            return [_readable(inner, broken, level + 1) for inner in value]
+        return {
+            name if isinstance(name, str) else str(name): _readable(inner, broken, level + 1)
+            for name, inner in as_map(value).items()
+        }
+    except Exception:  # Unpackable, or of a class that has code of its own
+        return _NO_JSON
 
 
 def _plain(value: Any) -> object:
@@ -287,7 +368,10 @@ _encode = json.JSONEncoder(default=_plain, ensure_ascii=False, allow_nan=False, 
 def _expire_at(decided: _Decided) -> datetime.datetime | None:
     if decided.expire_after is None:
         return None
-    return datetime.datetime.fromtimestamp(decided.timestamp + decided.expire_after, datetime.UTC)
+    try:
+        return datetime.datetime.fromtimestamp(decided.timestamp + decided.expire_after, datetime.UTC)
+    except (OverflowError, ValueError):  # after the year 9999
+        return None
 
 
 _MADE: dict[str, Callable[[_Decided], Any]] = {

@@ -1,13 +1,13 @@
 """Authorization decisions are recorded as they were made, whatever the code around them does."""
 
-import asyncio
 import datetime
-import functools
+import enum
 import json
+import math
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,42 +16,7 @@ import pytest
 
 from pumpkit import AnalyticsRecord, Reporter
 from pumpkit.contrib.authz import Decision, Verdict, recorded
-from tests.programs import contents
-
-REQUEST = {"subject": "users:peter", "action": "delete", "resource": "printer", "context": {"ip": "10.0.0.7"}}
-
-ADMINS, STAFF, NIGHT = ({"id": name} for name in ("admins", "staff", "night"))
-
-
-class Book:
-    """A reporter into a buffer of its own, and what has arrived there."""
-
-    def __init__(self, folder: Path) -> None:
-        self.url = f"sqlite:///{folder / 'buffer.db'}"
-        self.reporter = Reporter(self.url, flush_interval=0.01)
-
-    def records(self) -> list[dict[str, Any]]:
-        """Return every record, in order."""
-        assert self.reporter.close(30)[1:] == (0, 0)
-        return [record for content in contents(self.url) for record in content.records]
-
-    def record(self) -> dict[str, Any]:
-        """Return the one record that there is."""
-        (record,) = self.records()
-        return record
-
-    def verdict(self) -> tuple[str, str]:
-        """Return effect and conclusion of the one record."""
-        record = self.record()
-        return record["effect"], record["conclusion"]
-
-
-@pytest.fixture
-def book(tmp_path: Path) -> Iterator[Book]:
-    """Return an empty book."""
-    made = Book(tmp_path)
-    yield made
-    made.reporter.close()
+from tests.contrib.authz_book import ADMINS, NIGHT, REQUEST, STAFF, UNREADABLE, Book
 
 
 def test_a_granted_request_is_recorded(book: Book) -> None:
@@ -143,6 +108,51 @@ def test_a_record_may_expire(book: Book) -> None:
     assert record["expire_at"] == datetime.datetime.fromtimestamp(record["timestamp"] + 3_600, datetime.UTC)
 
 
+@pytest.mark.parametrize("wrong", ["3600", math.inf, math.nan, -1, True, datetime.timedelta(hours=1)])
+def test_a_wrong_expiry_is_refused(wrong: Any) -> None:
+    """What is no number of seconds would cost each record when it is packed, so it is refused when it is given."""
+    with pytest.raises(ValueError, match=r"expire_after=.*: it must be seconds, 0 or more, or None"):
+        Decision("peter", REQUEST, expire_after=wrong)
+    with pytest.raises(ValueError, match=r"expire_after=.*: it must be seconds, 0 or more, or None"):
+        recorded(username=str, request=str, expire_after=wrong)
+
+
+def test_what_expires_after_the_last_year_does_not_expire(book: Book) -> None:
+    """A time that no datetime can hold is as good as never; it does not cost the record."""
+    for seconds in (1e12, 10**400):
+        with Decision("peter", REQUEST, reporter=book.reporter, expire_after=seconds) as decision:
+            decision.allow()
+    assert [(record["effect"], record["expire_at"]) for record in book.records()] == [("allow", None)] * 2
+
+
+@pytest.mark.parametrize("wrong", ["ext://shop.reporter", object(), Reporter])
+def test_what_is_no_reporter_is_refused(wrong: Any) -> None:
+    """A mistake is told where it is made, not by each decision."""
+    with pytest.raises(TypeError, match="reporter="):
+        Decision("peter", REQUEST, reporter=wrong)
+    with pytest.raises(TypeError, match="reporter="):
+        recorded(username=str, request=str, reporter=wrong)
+
+
+def test_a_decision_that_is_used_again_begins_anew(book: Book) -> None:
+    """What one block has granted is not granted by the next."""
+    decision = Decision("peter", REQUEST, reporter=book.reporter)
+    with decision:
+        decision.allow([ADMINS])
+    with decision:
+        pass
+    said = [(record["effect"], record["conclusion"], record["deciders"]) for record in book.records()]
+    assert said == [("allow", "policies admins allow access", '[{"id":"admins"}]'), ("deny", "no decision", "[]")]
+
+
+def test_deciders_as_text_are_not_guessed_at(book: Book) -> None:
+    """Where deciders are the text of their JSON, the conclusion does not say who decided, or that nobody did."""
+    for allowed in (True, False):
+        with Decision("peter", REQUEST, reporter=book.reporter) as decision:
+            decision.decide(Verdict(allowed, '[{"id":"night"}]'))
+    assert [record["conclusion"] for record in book.records()] == ["access is allowed", "access is denied"]
+
+
 def test_what_changes_later_is_not_recorded(book: Book) -> None:
     """The request is as it was at the begin, to the second level, and the policies are those of the decision."""
     request: dict[str, Any] = {"action": "get", "context": {"ip": "10.0.0.7"}, "groups": ["staff"]}
@@ -209,14 +219,74 @@ class Broken:
 
 
 def test_what_has_no_json_does_not_cost_the_record(book: Book) -> None:
-    """A field that cannot be told says so; the others, and the caller, go on."""
-    circle: dict[str, Any] = {"n": 1}
-    circle["self"] = circle
-    with Decision(Broken(), circle, reporter=book.reporter) as decision:  # type: ignore[arg-type]
+    """What cannot be told says so; the other fields, and the caller, go on."""
+    with Decision(Broken(), Broken(), reporter=book.reporter) as decision:  # type: ignore[arg-type]
         decision.allow([Broken()], policies=Broken())
     record = book.record()
-    assert (record["request"], record["username"], record["deciders"]) == ('{"unreadable":true}',) * 3
-    assert (record["policies"], record["conclusion"]) == ("[]", "policies ? allow access")
+    assert (record["request"], record["username"]) == ('{"unreadable":true}',) * 2
+    assert (record["deciders"], record["policies"]) == ('[{"unreadable":true}]', "[]")
+    assert record["conclusion"] == "policies ? allow access"
+
+
+class Door(enum.Enum):
+    FRONT = 1
+
+
+def circle() -> dict[str, Any]:
+    """Return a dict that holds itself, and a list that does so over a dict."""
+    made: dict[str, Any] = {"n": 1}
+    made["self"] = made
+    made["list"] = [made]
+    return made
+
+
+def deep(levels: int) -> Any:
+    """Return NaN in so many lists."""
+    value: Any = math.nan
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        (math.nan, UNREADABLE),
+        ({"x": -math.inf, "y": 1}, {"x": UNREADABLE, "y": 1}),
+        ([{"x": {1, math.nan}}], None),
+        ({(1, "a"): 1, Door.FRONT: 2, "b": 3}, {"(1, 'a')": 1, "Door.FRONT": 2, "b": 3}),
+        ({Broken(): 1}, UNREADABLE),
+        (Broken(), UNREADABLE),
+        (Policy("night", frozenset([math.nan])), {"id": "night", "subjects": [UNREADABLE]}),  # type: ignore[list-item]
+        (10**5000, UNREADABLE),
+        ({10**5000: 1}, UNREADABLE),
+        (circle(), None),
+        (deep(3), [[[UNREADABLE]]]),
+        (deep(5_000), None),
+    ],
+    ids=range(12),
+)
+def test_what_has_no_json_costs_itself_only(book: Book, bad: object, told: object) -> None:
+    """Whoever asks cannot blank what he asked for: the rest of the request, and of the policies, stays."""
+    with Decision("mallory", {**REQUEST, "context": {"ip": "10.0.0.7", "x": bad}}, reporter=book.reporter) as decision:
+        decision.allow([{"id": "staff", "x": bad}])
+    record = book.record()
+    assert record["conclusion"] == "policies staff allow access"
+    request, deciders = json.loads(record["request"]), json.loads(record["deciders"])
+    assert {**request, "context": REQUEST["context"]} == REQUEST
+    assert (request["context"]["ip"], deciders[0]["id"]) == ("10.0.0.7", "staff")
+    assert told in (None, request["context"]["x"])
+    assert told in (None, deciders[0]["x"])
+
+
+def test_a_tangle_is_told_in_no_time(book: Book) -> None:
+    """What is linked in every direction is looked into once, not once for each way through it."""
+    knots: list[list[Any]] = [[] for _ in range(60)]
+    for knot in knots:
+        knot += knots
+    with Decision("peter", {**REQUEST, "knots": knots}, reporter=book.reporter) as decision:
+        decision.allow()
+    assert json.loads(book.record()["request"])["subject"] == REQUEST["subject"]
 
 
 def test_the_reporter_of_the_process(tmp_path: Path) -> None:
@@ -245,136 +315,6 @@ def test_the_module_stays_light() -> None:
     program = "import sys, pumpkit.contrib.authz as _; print({'attr', 'cattrs', 'pluggy', 'click'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("set()\n", "")
-
-
-Decider = Callable[..., Any]
-
-
-def watched(book: Book, function: Decider) -> Decider:
-    """Return a function that takes (name, request), with its decisions recorded."""
-    return recorded(username=lambda name, request: name, request=lambda name, request: request, reporter=book.reporter)(
-        function
-    )
-
-
-@pytest.mark.parametrize(
-    ("answer", "effect", "conclusion"),
-    [
-        (True, "allow", "access is allowed"),
-        (False, "deny", "no policy allowed access"),
-        (Verdict(True, [STAFF]), "allow", "policies staff allow access"),
-        (Verdict(False, [STAFF, NIGHT]), "deny", "policies staff allow access, but policy night forcefully denied it"),
-        (Verdict(False, conclusion="closed"), "deny", "closed"),
-        (None, "deny", "no decision: NoneType was returned"),
-        ({"allowed": True}, "deny", "no decision: dict was returned"),
-        (1, "deny", "no decision: int was returned"),
-        (Verdict(1), "deny", "no policy allowed access"),  # type: ignore[arg-type]
-    ],
-)
-@pytest.mark.parametrize("later", [False, True], ids=["sync", "async"])
-def test_a_function_that_decides(book: Book, answer: object, effect: str, conclusion: str, later: bool) -> None:
-    """Its answer reaches the caller as it is and is recorded; what is neither a bool nor a verdict grants nothing."""
-
-    def decide(name: str, request: object) -> object:
-        return answer
-
-    async def decide_later(name: str, request: object) -> object:
-        await asyncio.sleep(0)
-        return answer
-
-    if later:
-        assert asyncio.run(watched(book, decide_later)("peter", request=REQUEST)) is answer
-    else:
-        assert watched(book, decide)("peter", request=REQUEST) is answer
-    record = book.record()
-    assert (record["username"], record["effect"], record["conclusion"]) == ("peter", effect, conclusion)
-    assert json.loads(record["request"]) == REQUEST
-
-
-def test_a_verdict_is_true_if_it_allows() -> None:
-    """`if is_allowed(...)` does what it says, although a tuple is true."""
-    assert Verdict(True)
-    assert not Verdict(False, [STAFF], [STAFF], "no")
-
-
-def test_a_function_that_raises_is_denied(book: Book) -> None:
-    """The caller gets the exception itself."""
-
-    def decide(name: str, request: object) -> bool:
-        raise OSError("the policies cannot be read")
-
-    with pytest.raises(OSError, match="the policies cannot be read"):
-        watched(book, decide)("peter", REQUEST)
-    assert book.verdict() == ("deny", "no decision: OSError was raised")
-
-
-def test_a_decision_that_is_cancelled_is_denied(book: Book) -> None:
-    """An asynchronous function that is cancelled while it waits has granted nothing."""
-
-    async def decide(name: str, request: object) -> bool:
-        await asyncio.sleep(60)
-        return True
-
-    async def cancel() -> None:
-        task = asyncio.create_task(watched(book, decide)("peter", REQUEST))
-        await asyncio.sleep(0.01)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(cancel())
-    assert book.verdict() == ("deny", "no decision: CancelledError was raised")
-
-
-def test_questions_that_fail_change_nothing(book: Book) -> None:
-    """The function is called, and its decision recorded, if username or request cannot be found out."""
-
-    def fail(*args: object) -> Any:
-        raise KeyError(args)
-
-    is_allowed = recorded(username=fail, request=fail, reporter=book.reporter)(lambda name: True)
-    assert is_allowed("peter") is True
-    record = book.record()
-    assert (record["username"], record["request"], record["effect"]) == ("", '{"unreadable":true}', "allow")
-
-
-def test_whatever_can_be_called_decides(book: Book) -> None:
-    """A method keeps its object and its docstring, a partial function its arguments; an object may be called later."""
-
-    class Guard:
-        @recorded(username=lambda self, name: name, request=lambda self, name: self.door, reporter=book.reporter)
-        def is_allowed(self, name: str) -> bool:
-            """Whether somebody may come in."""
-            return name == "peter"
-
-        door = '"front"'
-
-    async def decide(name: str, request: object) -> bool:
-        return True
-
-    class Later:
-        async def __call__(self, name: str, request: object) -> bool:
-            return True
-
-    assert Guard().is_allowed("peter")
-    assert Guard.is_allowed.__doc__ == "Whether somebody may come in."
-    assert asyncio.run(watched(book, functools.partial(decide, "peter"))(request=REQUEST)) is True
-    assert asyncio.run(watched(book, Later())("peter", REQUEST)) is True
-    assert [record["effect"] for record in book.records()] == ["allow"] * 3
-
-
-def test_generators_are_refused(book: Book) -> None:
-    """A generator decides nothing when it is called, so decorating one is a mistake, told at once."""
-
-    def decide(name: str, request: object) -> Iterator[bool]:
-        yield True
-
-    async def decide_later(name: str, request: object) -> Any:
-        yield True
-
-    for function in (decide, decide_later):
-        with pytest.raises(TypeError, match=f"{function.__name__} is a generator"):
-            watched(book, function)
 
 
 def test_reporters_with_other_ways_of_taking(tmp_path: Path) -> None:
