@@ -58,7 +58,7 @@ class RecordRequests(RequestFeed):
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         kind = scope["type"]
-        if kind == "http" and scope["path"] not in self._exclude:
+        if kind == "http" and not self._skips(scope, scope["path"], scope.get("root_path", "")):
             await self._answer(scope, receive, send)
         elif kind == "lifespan":
             await _Lifespan(receive, send, self._send_what_waits).run(self._app, scope)
@@ -75,7 +75,7 @@ class RecordRequests(RequestFeed):
             await send(message)
             kind = message["type"]
             if kind == "http.response.start":
-                request.status = message["status"]
+                request.status = _number(message.get("status"))
             elif kind in _BODY and not message.get("more_body", False):
                 duration = request.elapsed()
                 # Frameworks raise an error again when they have answered it, so an answer of that kind waits for it.
@@ -123,7 +123,9 @@ class RecordRequests(RequestFeed):
         user = facts.get("user")
         if user is None or isinstance(user, str):
             return user or None
-        return user.display_name if user.is_authenticated else None
+        if not _attribute(user, "is_authenticated"):
+            return None
+        return _attribute(user, "display_name") or _attribute(user, "identity") or None
 
     def _peer(self, facts: Facts) -> str | None:
         client = facts.get("client")
@@ -132,6 +134,22 @@ class RecordRequests(RequestFeed):
     def _forwarded_for(self, facts: Facts) -> str:
         headers = facts.get("headers") or ()
         return ",".join(value.decode("latin-1") for name, value in headers if name == b"x-forwarded-for")
+
+
+def _attribute(user: Any, name: str) -> Any:
+    """Return what a user tells of itself; a class of Starlette's kind need not have everything."""
+    try:
+        return getattr(user, name)
+    except (AttributeError, NotImplementedError):
+        return None
+
+
+def _number(status: Any) -> int | None:
+    """Return a status as a number; a server may take what the standard forbids."""
+    try:
+        return int(status)
+    except Exception:
+        return None
 
 
 def _mounted(facts: Facts, template: str) -> str:

@@ -14,9 +14,8 @@ import traceback
 from typing import Any
 
 import pumpkit
-from pumpkit.contrib.checks import check_reporter
+from pumpkit.contrib.checks import check_reporter, checked_value
 from pumpkit.reporter import Reporter
-from pumpkit.values import MAX_DEPTH, SCALARS, pack_record, unpack_record
 
 #: Attributes that every LogRecord has, or that formatters and newer versions of Python give it.
 _USUAL = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
@@ -116,17 +115,11 @@ class RecordHandler(logging.Handler):
         return fields
 
     def _add(self, fields: dict[str, Any], name: str, value: Any) -> None:
-        kind = type(value)
-        if value is None or kind is bool or kind is float or (kind is int and -(1 << 63) <= value < 1 << 64):
-            fields[name] = value
-        elif kind is str:
+        if type(value) is str:
             fields[name] = self._cut(value)
         else:
             with contextlib.suppress(Exception):  # what cannot be packed must not cost the line
-                blob = pack_record({name: value})
-                copy = unpack_record(blob)
-                if len(blob) <= self._max_chars and _fits(copy, MAX_DEPTH):
-                    fields.update(copy)
+                fields[name] = checked_value(name, value, self._max_chars)
 
     def _cut(self, text: str | None) -> str | None:
         """Leave out the middle of a long text: the end of a traceback says most."""
@@ -135,16 +128,6 @@ class RecordHandler(logging.Handler):
             return text
         begin, end = most // 4, most - most // 4
         return f"{text[:begin]}\n... {len(text) - most} characters left out ...\n{text[-end:]}"
-
-
-def _fits(value: Any, levels: int) -> bool:
-    """Return whether a reporter takes a value that was read back: the packer alone lets a little more pass."""
-    kind = type(value)
-    if kind is dict:
-        return levels > 0 and all(type(key) is str and _fits(inner, levels - 1) for key, inner in value.items())
-    if kind is list:
-        return levels > 0 and all(_fits(inner, levels - 1) for inner in value)
-    return kind in SCALARS
 
 
 def _exception(record: logging.LogRecord) -> str | None:

@@ -2,13 +2,14 @@
 
 import datetime
 import inspect
+import ipaddress
 import logging
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from time import perf_counter
 from typing import Any, TypedDict
 
 import pumpkit
-from pumpkit.contrib.checks import check_reporter
+from pumpkit.contrib.checks import check_reporter, checked_value
 from pumpkit.reporter import Reporter
 
 log = logging.getLogger("pumpkit.contrib.web")
@@ -37,12 +38,17 @@ class RequestFeed:
     route: returns the path template of a request, None if there is none.
     user: returns who asks, None if nobody is known.
     extra: returns more fields. They replace fields of the same name, so `{"path": None}` hides the path.
-    exclude: paths that are not recorded, exactly as they are asked for, such as "/healthz".
+    exclude: exact paths that are not recorded, such as "/healthz"; with or without the prefix that the application is
+        mounted at.
     trusted_proxies: how many proxies of your own a request passes, each of which adds the address that it was called
         from to `X-Forwarded-For`. 0 means that the header says nothing: anybody can send one.
 
     `route`, `user` and `extra` are called once, when the response is finished, with the environ or the scope. One that
-    raises costs its own fields only, and is logged the first time. Raises TypeError or ValueError for wrong arguments.
+    raises costs its own fields only, and is logged the first time; where `extra` raises, `path` is None, because it may
+    have been about to hide it. A user that is not text becomes text, a field of `extra` that has no form on the wire is
+    None. Raises TypeError or ValueError for wrong arguments.
+
+    Of several feeds around one application that have the same reporter, the outermost records a request.
     """
 
     def __init__(
@@ -70,6 +76,13 @@ class RequestFeed:
         self._exclude = frozenset(exclude)
         self._trusted_proxies = trusted_proxies
         self._raised: set[str] = set()
+        #: Key of the environ or the scope while a request is being recorded for this reporter.
+        self._mark = f"pumpkit.recording.{id(pumpkit.get_reporter() if reporter is None else reporter)}"
+
+    def _skips(self, facts: Facts, path: str, prefix: str) -> bool:
+        """Whether a request is not recorded: its path is excluded, or another feed further out records it."""
+        exclude = self._exclude
+        return path in exclude or (prefix and path.removeprefix(prefix) in exclude) or self._mark in facts
 
     # What WSGI and ASGI tell in different ways -----------------------------------------------------------------
 
@@ -94,36 +107,47 @@ class RequestFeed:
     def _record(self, request: "Request", duration: float) -> None:
         """Record a request. Raises nothing."""
         facts = request.facts
-        route = facts.get("pumpkit.route") if self._route is None else self._ask("route", self._route, facts)
-        if route is None:
-            route = self._ask("the framework's route", self._known_route, request)
-        user = facts.get("pumpkit.user") if self._user is None else self._ask("user", self._user, facts)
-        if user is None:
-            user = self._ask("the framework's user", self._known_user, facts)
         record = {
             "time": request.time,
             "method": request.method,
-            "route": route,
+            "route": self._told("route", self._route, facts, self._known_route, request),
             "path": request.path,
             "status": request.status,
             "duration": duration,
             "client": self._ask("the client's address", self._client, facts),
-            "user": user,
+            "user": self._told("user", self._user, facts, self._known_user, facts),
         }
         error = request.error or facts.get("pumpkit.error")
         if error is not None:
-            record["error"] = error
+            record["error"] = error if isinstance(error, str) else type(error).__name__
         if self._extra is not None:
-            more = self._ask("extra", self._extra, facts)
-            if more is not None:
-                self._ask("extra", record.update, more)
-        (pumpkit.record if self._reporter is None else self._reporter.record)(record)
+            more = self._ask("extra", self._more, self._extra, facts)
+            record.update({"path": None} if more is None else more)  # it may have been about to hide the path
+        self._ask("the record", pumpkit.record if self._reporter is None else self._reporter.record, record)
+
+    def _told(
+        self, name: str, function: Callable[[Any], Any] | None, facts: Facts, known: Callable[[Any], Any], of: Any
+    ) -> str | None:
+        """Return what the application tells of a field, as text; else what its framework and the server know."""
+        told = facts.get(f"pumpkit.{name}") if function is None else self._ask(name, function, facts)
+        if told is None:
+            told = self._ask(f"the framework's {name}", known, of)
+        return told if told is None or isinstance(told, str) else self._ask(name, str, told)
+
+    def _more(self, extra: Callable[[Any], Mapping[Any, Any] | None], facts: Facts) -> dict[str, Any]:
+        """Return the fields that `extra` tells; None in place of a value that would cost the record."""
+        more: dict[str, Any] = {}
+        for name, value in dict(extra(facts) or {}).items():
+            checked = self._ask("extra", checked_value, name, value)
+            if isinstance(name, str):
+                more[name] = checked
+        return more
 
     def _client(self, facts: Facts) -> str | None:
         if self._trusted_proxies:
-            addresses = self._forwarded_for(facts).split(",")
-            if len(addresses) >= self._trusted_proxies:
-                return addresses[-self._trusted_proxies].strip() or self._peer(facts)
+            entries = self._forwarded_for(facts).split(",")
+            if len(entries) >= self._trusted_proxies:
+                return _address(entries[-self._trusted_proxies].strip()) or self._peer(facts)
         return self._peer(facts)
 
     def _ask(self, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -135,6 +159,18 @@ class RequestFeed:
                 self._raised.add(what)
                 log.exception("%s of a request cannot be recorded; this is logged once", what)
             return None
+
+
+def _address(entry: str) -> str | None:
+    """Return the address that an entry of `X-Forwarded-For` names, without the port that some proxies add."""
+    if entry.startswith("["):
+        entry = entry[1:].partition("]")[0]
+    elif entry.count(":") == 1:
+        entry = entry.partition(":")[0]
+    try:
+        return str(ipaddress.ip_address(entry.partition("%")[0]))
+    except ValueError:
+        return None
 
 
 class Request:
@@ -154,6 +190,7 @@ class Request:
         self.recorded = False
         self.time = datetime.datetime.now(_UTC)
         self._began = perf_counter()
+        facts[feed._mark] = True
 
     def elapsed(self) -> float:
         """Return the seconds since it began."""
@@ -169,4 +206,5 @@ class Request:
         """Record it, the first time that this is called."""
         if not self.recorded:
             self.recorded = True
+            self.facts.pop(self._feed._mark, None)
             self._feed._record(self, self.elapsed() if duration is None else duration)

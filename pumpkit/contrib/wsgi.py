@@ -5,6 +5,7 @@
 Query strings, headers and bodies are not recorded. The record is made when the body has ended, or the client has gone.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Unpack
 
@@ -41,7 +42,7 @@ class RecordRequests(RequestFeed):
         path = base + environ.get("PATH_INFO", "")
         if not path.isascii():  # PEP 3333: its bytes, as if they were Latin-1
             path = path.encode("latin-1", "replace").decode("utf-8", "replace")
-        if path in self._exclude:
+        if self._skips(environ, path, base):
             return self._app(environ, start_response)
         request = Request(self, environ, environ.get("REQUEST_METHOD", ""), path)
 
@@ -72,7 +73,11 @@ class RecordRequests(RequestFeed):
         return request.route
 
     def _known_user(self, facts: Facts) -> Any:
-        return facts.get("REMOTE_USER") or None
+        user = facts.get("REMOTE_USER") or None
+        if isinstance(user, str) and not user.isascii():  # as the path, if a server has set it
+            with contextlib.suppress(UnicodeError):
+                return user.encode("latin-1").decode("utf-8")
+        return user
 
     def _peer(self, facts: Facts) -> str | None:
         return facts.get("REMOTE_ADDR") or None

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import http
 from time import perf_counter
 
 import pytest
@@ -121,9 +122,13 @@ def test_the_application_tells_more(captured_records):
 
 def test_functions_that_raise_cost_their_fields_only(captured_records, caplog):
     """The request is answered and recorded; each is logged once."""
+
+    class Broken:
+        is_authenticated = property(lambda self: 1 // 0)
+
     recording = RecordRequests(hello, extra=lambda scope: scope["nothing"])
     for _ in range(3):
-        messages, raised = ask(recording, user=object())
+        messages, raised = ask(recording, user=Broken())
         assert (len(messages), raised) == (2, None)
     assert [(record["status"], record["user"]) for record in captured_records] == [(200, None)] * 3
     assert sorted(record.getMessage().split()[0] for record in caplog.records) == ["extra", "the"]
@@ -135,6 +140,62 @@ def test_excluded_paths(captured_records):
     for path in ("/healthz", "/"):
         assert len(ask(recording, path)[0]) == 2
     assert [record["path"] for record in captured_records] == ["/"]
+
+
+def test_excluded_paths_below_a_prefix(captured_records):
+    """With the prefix that the server or a mount has put before them, which the path holds, and without."""
+    recording = RecordRequests(hello, exclude=["/healthz", "/api/livez"])
+    for path in ("/api/healthz", "/api/livez", "/healthz", "/api/healthz/x", "/api"):
+        ask(recording, path, root_path="/api")
+    assert [record["path"] for record in captured_records] == ["/api/healthz/x", "/api"]
+
+
+@pytest.mark.parametrize(
+    ("status", "recorded"), [(http.HTTPStatus.CREATED, 201), ("202", 202), (203.0, 203), (None, None), ("x", None)]
+)
+def test_statuses_of_other_kinds(captured_records, status, recorded):
+    """Servers take what the standard forbids, and the middleware minds less than any of them."""
+
+    async def app(scope, receive, send):
+        await send({**start(), "status": status})
+        await send(part())
+
+    messages, raised = ask(RecordRequests(app))
+    assert (messages, raised) == ([{**start(), "status": status}, part()], None)
+    assert [record["status"] for record in captured_records] == [recorded]
+
+
+def test_a_start_without_a_status(captured_records):
+    """The server judges it."""
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start"})
+        await send(part())
+
+    assert ask(RecordRequests(app))[1] is None
+    assert [record["status"] for record in captured_records] == [None]
+
+
+def test_wrapped_twice_is_one_record(captured_records):
+    """The outermost records for a reporter; one of another reporter records as well. Each request begins anew."""
+    other = pumpkit.Reporter(common={"other": True})
+    once = RecordRequests(hello, extra=lambda scope: {"by": "inner"})
+    app = RecordRequests(RecordRequests(once, reporter=other), extra=lambda scope: {"by": "outer"})
+    scope = scope_of("/")
+    for _ in range(2):
+        asyncio.run(app(scope, None, lambda message: asyncio.sleep(0)))
+    seen = [(record.get("by"), record.get("other")) for record in captured_records]
+    assert seen == [("outer", None), (None, True)] * 2
+    explicit = RecordRequests(once, reporter=pumpkit.get_reporter())
+    captured_records.clear()
+    ask(explicit)
+    assert len(captured_records) == 1
+
+
+def test_a_path_that_extra_was_to_hide(captured_records, caplog):
+    """It is hidden also where `extra` raises, as it does of a scope without what it reads."""
+    ask(RecordRequests(hello, extra=lambda scope: {"tenant": scope["state"]["tenant"], "path": None}), "/secret")
+    assert [record["path"] for record in captured_records] == [None]
 
 
 def test_addresses_behind_proxies(captured_records):

@@ -12,7 +12,7 @@ try:
     import httpx
     from fastapi import APIRouter, BackgroundTasks, FastAPI, WebSocket
     from starlette.applications import Starlette
-    from starlette.authentication import AuthCredentials, AuthenticationBackend, SimpleUser
+    from starlette.authentication import AuthCredentials, AuthenticationBackend, BaseUser, SimpleUser
     from starlette.middleware import Middleware
     from starlette.middleware.authentication import AuthenticationMiddleware
     from starlette.responses import PlainTextResponse, StreamingResponse
@@ -256,6 +256,39 @@ def test_users(captured_records):
     get(RecordRequests(app), "/", headers={"x-user": "ann"})
     get(RecordRequests(app), "/")
     assert facts(captured_records, "user") == [("ann",), (None,)]
+
+
+class OwnUser(BaseUser):
+    """A user of an application, which tells no more than it must."""
+
+    def __init__(self, identity=None):
+        self._identity = identity
+
+    @property
+    def is_authenticated(self):
+        """It is known."""
+        return True
+
+    @property
+    def identity(self):
+        """Return its number, or what Starlette has in place of one."""
+        return super().identity if self._identity is None else self._identity
+
+
+def test_users_of_other_kinds(captured_records, caplog):
+    """The identity is told where there is no name; a user that tells nothing, or is no user, is nobody."""
+
+    def app(user):
+        async def knowing(scope, receive, send):
+            scope["user"] = user
+            await Starlette(routes=[Route("/", hello)])(scope, receive, send)
+
+        return RecordRequests(knowing)
+
+    for user in (OwnUser("ann"), OwnUser(7), OwnUser(), BaseUser(), {"name": "ann"}, SimpleUser("")):
+        assert get(app(user), "/")[0].status_code == 200
+    assert facts(captured_records, "user") == [("ann",), ("7",), (None,), (None,), (None,), (None,)]
+    assert caplog.records == []
 
 
 def test_lifespan_and_websockets(captured_records):

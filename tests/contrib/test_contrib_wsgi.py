@@ -114,6 +114,82 @@ def test_functions_that_raise_cost_their_fields_only(captured_records, caplog):
     assert len(captured_records) == 4
 
 
+@pytest.mark.parametrize("extra", [lambda environ: 1 // 0, lambda environ: 7, lambda environ: {"path": object()}])
+def test_a_path_that_extra_was_to_hide(captured_records, caplog, extra):
+    """It is hidden also where that fails; where `extra` has nothing to say, it is not."""
+    for function in (extra, lambda environ: None):
+        assert ask(RecordRequests(hello, extra=function), "/secret")[2:] == (b"hello", None)
+    assert [record["path"] for record in captured_records] == [None, "/secret"]
+
+
+def test_values_without_a_form_on_the_wire(captured_records, caplog):
+    """A user becomes text; a value of `extra` is None, which is logged, and a name that is none is left out."""
+
+    class User:
+        def __str__(self):
+            return "ann"
+
+    extra = {"number": 7, "day": datetime.date(2026, 1, 2), 3: 4, "deep": {5: 6}, "object": object(), "list": [b"x"]}
+    recording = RecordRequests(hello, user=lambda environ: User(), route=lambda environ: 8, extra=lambda environ: extra)
+    for _ in range(2):
+        assert ask(recording)[3] is None
+    assert captured_records[0]["user"] == "ann"
+    assert captured_records[0]["route"] == "8"
+    assert list(captured_records[1].items())[len(FIELDS) :] == [
+        ("number", 7), ("day", "2026-01-02"), ("deep", None), ("object", None), ("list", [b"x"]),
+    ]  # fmt: skip
+    assert [record.name for record in caplog.records] == ["pumpkit.contrib.web"]
+
+
+def test_what_the_application_tells_becomes_text(captured_records, caplog):
+    """Also of objects; of an error never its message, and of a user that has no text nothing."""
+
+    class Broken:
+        def __str__(self):
+            raise LookupError
+
+    def app(environ, start_response):
+        environ.update({"pumpkit.user": Broken(), "pumpkit.error": LookupError("secret")})
+        return hello(environ, start_response)
+
+    assert ask(RecordRequests(app))[3] is None
+    (record,) = captured_records
+    assert (record["user"], record["error"]) == (None, "LookupError")
+
+
+def test_a_reporter_that_raises(caplog):
+    """One of the application's own does not change the response either."""
+
+    class Own:
+        def record(self, record):
+            raise LookupError
+
+    assert ask(RecordRequests(hello, reporter=Own()))[2:] == (b"hello", None)
+    assert [record.getMessage().split()[:2] for record in caplog.records] == [["the", "record"]]
+
+
+@pytest.mark.parametrize(
+    ("user", "recorded"), [("j\xc3\xbcrgen", "jürgen"), ("jürgen", "jürgen"), ("ж", "ж"), ("ann", "ann"), ("", None)]
+)
+def test_users_of_the_server_are_text(captured_records, user, recorded):
+    """The bytes of PEP 3333 become text; what is text already stays so."""
+    ask(RecordRequests(hello), REMOTE_USER=user)
+    assert captured_records[0]["user"] == recorded
+
+
+def test_wrapped_twice_is_one_record(captured_records):
+    """The outermost records for a reporter; one of another reporter records as well. Each request begins anew."""
+    other = pumpkit.Reporter(common={"other": True})
+    once = RecordRequests(hello, extra=lambda environ: {"by": "inner"})
+    app = RecordRequests(RecordRequests(once, reporter=other), extra=lambda environ: {"by": "outer"})
+    environ = {"PATH_INFO": "/", "REQUEST_METHOD": "GET"}
+    for _ in range(2):
+        app(environ, lambda *_: None)
+    seen = [(record.get("by"), record.get("other")) for record in captured_records]
+    assert seen == [(None, True), ("outer", None)] * 2
+    assert list(environ) == ["PATH_INFO", "REQUEST_METHOD"]
+
+
 @pytest.mark.parametrize(
     ("options", "kind"),
     [
@@ -141,11 +217,14 @@ def test_functions_must_not_be_asynchronous():
 
 
 def test_excluded_paths(captured_records):
-    """They are answered and not recorded: exact paths only."""
+    """They are answered and not recorded: exact paths only, with the prefix of the application or without."""
     recording = RecordRequests(hello, exclude=["/healthz"])
     for path in ("/healthz", "/healthz/x", "/"):
         assert ask(recording, path)[2] == b"hello"
     assert [record["path"] for record in captured_records] == ["/healthz/x", "/"]
+    ask(recording, "/healthz", SCRIPT_NAME="/api")
+    ask(RecordRequests(hello, exclude=["/api/healthz"]), "/healthz", SCRIPT_NAME="/api")
+    assert len(captured_records) == 2
 
 
 @pytest.mark.parametrize(
@@ -158,10 +237,17 @@ def test_excluded_paths(captured_records):
         (2, "203.0.113.1", "192.0.2.7"),  # it did not come by two proxies
         (1, "", "192.0.2.7"),
         (1, " , ", "192.0.2.7"),
+        (1, "203.0.113.1:5678", "203.0.113.1"),
+        (1, "[2001:db8::1]:443", "2001:db8::1"),
+        (1, "[2001:db8::1]", "2001:db8::1"),
+        (1, "2001:DB8::1", "2001:db8::1"),
+        (1, "unknown", "192.0.2.7"),
+        (1, "x" * 100_000, "192.0.2.7"),
+        (1, "::1%" + "x" * 100_000, "::1"),
     ],
 )
 def test_addresses_behind_proxies(captured_records, proxies, header, client):
-    """Only as many entries are believed as proxies of one's own have added; by default none."""
+    """Only as many entries are believed as proxies of one's own have added; by default none. Ports are left out."""
     ask(RecordRequests(hello, trusted_proxies=proxies), HTTP_X_FORWARDED_FOR=header)
     assert captured_records[0]["client"] == client
 
