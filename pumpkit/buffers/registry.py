@@ -3,7 +3,7 @@
 import difflib
 import os
 import re
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from pumpkit.buffers.base import Buffer, BufferModule
@@ -36,15 +36,20 @@ def shown(url: str) -> str:
     return re.sub(r"(?i)([?&][^=&]*(?:password|secret|token)=)[^&]*", r"\1***", url)
 
 
-def driver(url: str) -> BufferModule:
-    """Load what serves a URL. Raises BufferConfigError if nobody does."""
+def find(url: str) -> EntryPoint:
+    """Return the entry point of what serves a URL; nothing is loaded. Raises BufferConfigError if nobody does."""
     scheme, colon, _ = url.partition(":")
     known = {point.name: point for point in entry_points(group=GROUP)}
     if not colon or scheme not in known:
         near = difflib.get_close_matches(scheme, known, 1)
         hint = f"; did you mean {near[0]}:?" if near else ""
         raise BufferConfigError(f"no buffer serves {scheme + ':'!r} URLs, only {sorted(known)}{hint}")
-    module: BufferModule = known[scheme].load()
+    return known[scheme]
+
+
+def driver(url: str) -> BufferModule:
+    """Load what serves a URL. Raises BufferConfigError if nobody does."""
+    module: BufferModule = find(url).load()
     return module
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol, TypedDict, get_args
 
+from pumpkit.errors import BufferConfigError
 from pumpkit.frames import MAX_SOURCE
 from pumpkit.reporter import common as common_fields
 from pumpkit.reporter import sampling
@@ -15,6 +16,12 @@ from pumpkit.values import MAX_RECORD
 
 if TYPE_CHECKING:
     from pumpkit.buffers.base import Gap
+
+#: The schemes that pumpkit itself serves. Others take a look at what is installed, which costs 30 ms.
+SCHEMES = frozenset(
+    "redis redis+cluster redis+sentinel redis+unix rediss unix sqlite"
+    " redis-list redis-list+cluster redis-list+sentinel rediss-list".split()
+)
 
 Overflow = Literal["drop-newest", "drop-oldest", "block", "spill"]
 
@@ -98,6 +105,8 @@ class Settings(NamedTuple):
             _check(name, getattr(self, name), _is_seconds(getattr(self, name)), "seconds, 0 or more")
         good = self.buffer is None or (isinstance(self.buffer, str) and ":" in self.buffer) or _is_log(self.buffer)
         _check("buffer", self.buffer, good, "a URL such as 'sqlite:////var/lib/app/buffer.db', a Buffer, or None")
+        if self.enabled and isinstance(self.buffer, str):
+            _check_scheme(self.buffer)
         good = isinstance(self.source, str) and len(self.source) <= MAX_SOURCE and self.source.isprintable()
         _check("source", self.source, good, f"a name of up to {MAX_SOURCE} printable characters")
         _check("overflow", self.overflow, self.overflow in get_args(Overflow), f"one of {get_args(Overflow)}")
@@ -129,6 +138,18 @@ class Settings(NamedTuple):
 def _check(name: str, value: object, good: object, wanted: str) -> None:
     if not good:
         raise ValueError(f"{name}={value!r:.200}: it must be {wanted}")
+
+
+def _check_scheme(url: str) -> None:
+    """Refuse a URL that no installed buffer serves: what is found out in the background is only logged."""
+    if url.partition(":")[0] in SCHEMES:
+        return
+    from pumpkit.buffers import registry
+
+    try:
+        registry.find(url)
+    except BufferConfigError as error:
+        raise ValueError(f"buffer: {error}") from None
 
 
 def _is_int(value: object, least: int) -> bool:

@@ -2,13 +2,15 @@
 
 import inspect
 import os
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pumpkit import Reporter
-from pumpkit.reporter.settings import Options, Settings
+from pumpkit.buffers.registry import GROUP
+from pumpkit.reporter.settings import SCHEMES, Options, Settings
 
 
 @pytest.mark.parametrize(
@@ -16,6 +18,8 @@ from pumpkit.reporter.settings import Options, Settings
     [
         ({"buffer": "buffer.db"}, ["buffer='buffer.db'", "a URL"]),
         ({"buffer": 7}, ["buffer=7", "a URL"]),
+        ({"buffer": "sqlte:///x.db"}, ["no buffer serves 'sqlte:' URLs", "did you mean sqlite:?"]),
+        ({"buffer": "https://user:secret@host"}, ["no buffer serves 'https:' URLs", "'redis'"]),
         ({"source": "x" * 65}, ["source=", "64 printable characters"]),
         ({"source": None}, ["source=None"]),
         ({"enabled": "false"}, ["enabled='false'", "True or False"]),
@@ -53,6 +57,24 @@ def test_a_wrong_argument_is_refused_with_its_name_and_what_it_may_be(
         Reporter(**options)
     for word in words:
         assert word in str(caught.value)
+
+
+def test_the_schemes_that_are_known_are_those_that_pumpkit_serves() -> None:
+    """What a reporter takes without looking for it is what the package has entry points for, no more and no less."""
+    served = distribution("pumpkit").entry_points.select(group=GROUP)
+    assert {point.name for point in served} == SCHEMES
+
+
+def test_a_buffer_of_another_package_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scheme is refused only if nothing that is installed serves it; what does is not imported for that."""
+    with pytest.raises(ValueError, match="no buffer serves 'shelf:' URLs"):
+        Reporter("shelf:one")
+    assert Reporter("shelf:one", enabled=False).close() == (0, 0, 0)
+    (tmp_path / "shelf-1.dist-info").mkdir()
+    (tmp_path / "shelf-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: shelf\nVersion: 1\n")
+    (tmp_path / "shelf-1.dist-info" / "entry_points.txt").write_text("[pumpkit.buffers]\nshelf = no_such_module\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert Reporter("shelf:one").close() == (0, 0, 0)
 
 
 def test_a_larger_pool_is_ignored_with_a_warning_at_the_callers_line() -> None:
