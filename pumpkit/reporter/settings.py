@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 #: The schemes that pumpkit itself serves. Others take a look at what is installed, which costs 30 ms.
 SCHEMES = frozenset(
-    "redis redis+cluster redis+sentinel redis+unix rediss unix sqlite"
-    " redis-list redis-list+cluster redis-list+sentinel rediss-list".split()
+    [
+        *("sqlite", "redis", "redis+cluster", "redis+sentinel", "redis+unix", "rediss", "unix"),
+        *("redis-list", "redis-list+cluster", "redis-list+sentinel", "rediss-list"),
+    ]
 )
 
 Overflow = Literal["drop-newest", "drop-oldest", "block", "spill"]
