@@ -66,7 +66,9 @@ class Load:
                 connection.close()  # the next request opens it again
                 time.sleep(0.1)  # a service that restarts needs a moment
                 continue
-            self.answers[number] = "allowed" if answer.get("allowed") else "denied" if answer.get("denied") else "failed"
+            self.answers[number] = (
+                "allowed" if answer.get("allowed") else "denied" if answer.get("denied") else "failed"
+            )
         connection.close()
 
 

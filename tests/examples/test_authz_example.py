@@ -97,9 +97,12 @@ def test_recording_is_switched_by_the_configuration(example: Example) -> None:
 def test_what_is_no_request_is_no_decision(example: Example) -> None:
     """A body that cannot be read gets status 400 and no record; who asks is what the header says, not the body."""
     service = example.serve()
-    for body in (b"", b"[", b"[]", b'{"subject": 7}', b'{"context": "x"}', b"[" * 100_000):
+    numbers = [b'{"context": {"x": %s}}' % number for number in (b"NaN", b"-Infinity", b"1e999")]
+    for body in (b"", b"[", b"[]", b'{"subject": 7}', b'{"context": "x"}', b"[" * 100_000, b'{"a": "\xfc"}', *numbers):
         with pytest.raises(urllib.error.HTTPError, match="400"):
             ask(example, body)
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        ask(example, b"{}", "j\xfcrgen")
     body = {"subject": "users:peter", "action": "get", "resource": "resources:articles:1", "context": {"username": "x"}}
     assert ask(example, json.dumps(body).encode()) == {"allowed": True}
     del body["context"]
@@ -113,11 +116,43 @@ def test_what_is_no_request_is_no_decision(example: Example) -> None:
     assert {json.loads(row["request"])["context"]["username"] for row in example.rows()} == {"colin"}
 
 
-def ask(example: Example, body: bytes) -> object:
-    """Send a body as colin, and return the answer."""
-    request = urllib.request.Request(f"{example.url}/v1/authz", body, {"X-Username": "colin"})
+def ask(example: Example, body: bytes, username: str = "colin") -> object:
+    """Send a body as somebody, whose name is given as its bytes are in Latin-1, and return the answer."""
+    request = urllib.request.Request(f"{example.url}/v1/authz", body, {"X-Username": username})
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)
+
+
+def test_a_name_may_have_any_letters(example: Example) -> None:
+    """The policies of a user whose name is not English apply to him, and records have it as it is written."""
+    example.change("policies.yaml", "  colin:", "  jürgen:")
+    service = example.serve()
+    body = {"subject": "users:peter", "action": "get", "resource": "resources:articles:1"}
+    assert ask(example, json.dumps(body).encode(), "jürgen".encode().decode("latin-1")) == {"allowed": True}
+    example.end(service)
+    runner = example.start(PUMPKIT, "run")
+    example.wait_until(example.rows, "the record")
+    assert example.end(runner) == 0
+    assert [(row["username"], row["effect"]) for row in example.rows()] == [("jürgen", "allow")]
+
+
+@pytest.mark.parametrize(
+    ("buffer", "told"),
+    [
+        ("nonsense", "buffer='nonsense': it must be a URL"),
+        ('""', "buffer='': it must be a URL"),
+        ("sqlte:///x.db", "no buffer serves 'sqlte:' URLs"),
+    ],
+)
+def test_a_wrong_buffer_is_told_by_line_and_key(example: Example, buffer: str, told: str) -> None:
+    """No service starts whose records would go nowhere, however it is started."""
+    example.change("authz.yaml", "policies: policies.yaml", f"policies: policies.yaml\nbuffer: {buffer}")
+    uvicorn = ["uvicorn", "--factory", "authz_service.app:create", f"--port={example.port}"]
+    for command in (["authz_service"], uvicorn):
+        said = example.run([sys.executable, "-m", *command], 78)
+        assert said.startswith("authz.yaml:3: buffer: ")
+        assert told in said
+        assert said.count("\n") == 1
 
 
 def test_a_wrong_configuration_is_told_by_line_and_key(example: Example) -> None:

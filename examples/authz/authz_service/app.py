@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 import json
+import math
 import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from pumpkit import ConfigError
 from pumpkit.contrib.authz import Verdict, recorded
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -21,8 +24,15 @@ CANNOT_BIND = 100003
 
 
 def create() -> Starlette:
-    """Return the service that `$AUTHZ_CONFIG` configures, `authz.yaml` by default; uvicorn calls it in each process."""
-    return make(settings.load(Path(os.environ.get("AUTHZ_CONFIG", "authz.yaml"))))
+    """Return the service that `$AUTHZ_CONFIG` configures, `authz.yaml` by default; uvicorn calls it in each process.
+
+    A wrong configuration is told on stderr, and ends the process with exit code 78.
+    """
+    try:
+        return make(settings.load(Path(os.environ.get("AUTHZ_CONFIG", "authz.yaml"))))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        sys.exit(78)
 
 
 def make(config: settings.Settings) -> Starlette:
@@ -42,9 +52,9 @@ def make(config: settings.Settings) -> Starlette:
     async def authorize(http: Request) -> JSONResponse:
         try:
             request = asked(await http.body())
+            request["context"]["username"] = caller(http)
         except ValueError as error:
             return JSONResponse({"code": CANNOT_BIND, "message": str(error)}, status_code=400)
-        request["context"]["username"] = http.headers.get("x-username", "")
         verdict = decide(request)
         if verdict:
             return JSONResponse({"allowed": True})
@@ -63,10 +73,18 @@ def make(config: settings.Settings) -> Starlette:
     return Starlette(routes=routes, lifespan=lifespan)
 
 
+def caller(http: Request) -> str:
+    """Return who asks, as the header says. Raises ValueError if that is not UTF-8."""
+    try:
+        return http.headers.get("x-username", "").encode("latin-1").decode()  # Starlette gives bytes as Latin-1
+    except UnicodeDecodeError:
+        raise ValueError("X-Username must be UTF-8") from None
+
+
 def asked(body: bytes) -> dict[str, Any]:
     """Return the request in a body, with the original's fields. Raises ValueError saying what is wrong with it."""
     try:
-        values = json.loads(body)
+        values = json.loads(body, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"the body is not JSON: {error}") from None
     if not isinstance(values, dict):
@@ -80,3 +98,11 @@ def asked(body: bytes) -> dict[str, Any]:
     if not isinstance(request["context"], dict):
         raise ValueError("context must be an object")
     return request
+
+
+def _finite(text: str) -> float:
+    """Return a number. Raises ValueError for those that Python reads and JSON does not have: NaN and Infinity."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number")
+    return number

@@ -25,6 +25,11 @@ def _port(_: Any, __: Any, value: int) -> None:
         raise ValueError("must be a port, 0 to 65535")
 
 
+def _buffer(_: Any, __: Any, value: str | None) -> None:
+    if value is not None:
+        Reporter(value)  # it begins nothing before its first record; ValueError says why it cannot use the buffer
+
+
 @attrs.frozen
 class Insecure:
     """Where the service listens, without TLS."""
@@ -72,7 +77,9 @@ class Settings:
     policies: Path = key(about="The file of policies, relative to this one.")
     insecure: Insecure = key(factory=Insecure, about="Where the service listens.")
     analytics: Analytics = key(factory=Analytics, about="What is recorded of decisions, and how.")
-    buffer: str | None = key(None, about="URL of the buffer for records; by default the embedded one.")
+    buffer: str | None = key(
+        None, validator=_buffer, about="URL of the buffer for records; by default the embedded one."
+    )
 
 
 def load(file: Path) -> Settings:
