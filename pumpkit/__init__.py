@@ -94,7 +94,11 @@ def __getattr__(name: str) -> Any:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'pumpkit' has no attribute {name!r}")
-    value = getattr(importlib.import_module(home), name)
+    try:
+        module = importlib.import_module(home)
+    except AttributeError as error:  # `from pumpkit import ...` would take it for the lack of this name
+        raise ImportError(f"importing {home} raised {type(error).__name__}: {error}") from error
+    value = getattr(module, name)
     globals()[name] = value
     return value
 

@@ -228,6 +228,7 @@ def _runs(function: Any, frame: FrameType | None) -> bool:
     return frame is not None
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=begin_anew)
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=begin_anew)
 uwsgi.follow(notice_fork)
 atexit.register(finish)

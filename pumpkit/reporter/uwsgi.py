@@ -46,9 +46,12 @@ def follow(forked: Callable[[], None]) -> None:
     """Call `forked` in every child, where this is a process of uWSGI."""
     global _uwsgi, _loader
     try:
-        _uwsgi = importlib.import_module("uwsgi")
+        module = importlib.import_module("uwsgi")
     except ImportError:
         return
+    if not hasattr(module, "worker_id"):  # a folder of that name, which Python takes for a package
+        return
+    _uwsgi = module
     if not _uwsgi.worker_id():
         _loader = os.getpid()
     previous = getattr(_uwsgi, "post_fork_hook", None)
