@@ -4,16 +4,19 @@ import sys
 from collections.abc import Callable
 
 from tests.ways.way import Stage, Way
-from tests.ways.web import ASGI, WSGI, Server, need
+from tests.ways.web import ASGI, MIDDLEWARE, USE_MIDDLEWARE, WSGI, Server, need
 
 _GROUP = "gunicorn"
 _THREADS = ("-k", "gthread", "--threads", "4")
+_UVICORN = ("-k", "uvicorn_worker.UvicornWorker")
 _HOOK = ("-c", "python:pumpkit.contrib.gunicorn")
 _USE_HOOK = "`-c python:pumpkit.contrib.gunicorn`"
 
 
 def _serve(stage: Stage, *options: str, application: str = WSGI) -> Server:
     need("gunicorn")
+    if options[:2] == _UVICORN:
+        need("uvicorn_worker")
     command = [sys.executable, "-m", "gunicorn", "-w", "2", "-b", "unix:web.sock", "--no-control-socket"]
     return Server(stage, [*command, *options, "webapp:app"], application)
 
@@ -22,6 +25,16 @@ def _stopped(*options: str, application: str = WSGI) -> Callable[[Stage], None]:
     """SIGTERM in the middle of the load; with `--preload`, something was recorded before the fork too."""
 
     def run(stage: Stage) -> None:
+        _serve(stage, *options, application=application).stop_under_load()
+
+    return run
+
+
+def _stopped_at_once(*options: str, application: str) -> Callable[[Stage], None]:
+    """The same, where nobody can say what waits."""
+
+    def run(stage: Stage) -> None:
+        stage.program.environment["RISKED"] = "yes"
         _serve(stage, *options, application=application).stop_under_load()
 
     return run
@@ -67,6 +80,23 @@ WAYS = [
     _graceful("gevent workers", "gunicorn-gevent", "-k", "gevent", conditions=("fine", "refusing")),
     _graceful("gevent workers, `--preload`", "gunicorn-gevent-preload", "-k", "gevent", "--preload", conditions=_BOTH),
     _graceful("asgi workers", "gunicorn-asgi", "-k", "asgi", application=ASGI, conditions=_BOTH),
+    Way(
+        "gunicorn-uvicorn",
+        _GROUP,
+        "`-k uvicorn_worker.UvicornWorker`: SIGTERM under load",
+        "after the last answer a worker ends itself by SIGTERM, without exit handlers",
+        _stopped_at_once(*_UVICORN, application=ASGI),
+        conditions=_FINE,
+    ),
+    Way(
+        "gunicorn-uvicorn-lifespan",
+        _GROUP,
+        "`-k uvicorn_worker.UvicornWorker`, with the middleware: SIGTERM under load",
+        "a worker sends what waits when the lifespan ends, within `exit_timeout`",
+        _stopped(*_UVICORN, application=MIDDLEWARE),
+        USE_MIDDLEWARE,
+        conditions=_BOTH,
+    ),
     Way(
         "gunicorn-recycled",
         _GROUP,

@@ -5,21 +5,9 @@ import sys
 from collections.abc import Callable
 
 from tests.ways.way import Stage, Way
-from tests.ways.web import ASGI, Server, need
+from tests.ways.web import ASGI, MIDDLEWARE, USE_MIDDLEWARE, Server, need
 
 _GROUP = "uvicorn"
-
-#: The middleware, here for the end of the application only: what is recorded is counted by `recording`.
-_MIDDLEWARE = (
-    ASGI
-    + """
-import pumpkit
-from pumpkit.contrib.asgi import RecordRequests
-
-app = RecordRequests(app, reporter=pumpkit.Reporter(enabled=False))
-"""
-)
-_USE_MIDDLEWARE = "`pumpkit.contrib.asgi.RecordRequests`, or `pumpkit.flush()` in the application's lifespan"
 
 
 def _serve(stage: Stage, application: str, *options: str) -> Server:
@@ -37,11 +25,11 @@ def _alone(application: str, kept: bool = True) -> Callable[[Stage], None]:
 
 
 def _workers(stage: Stage) -> None:
-    _serve(stage, _MIDDLEWARE, "--workers", "2").stop_under_load()
+    _serve(stage, MIDDLEWARE, "--workers", "2").stop_under_load()
 
 
 def _recycled(stage: Stage) -> None:
-    server = _serve(stage, _MIDDLEWARE, "--workers", "2", "--limit-max-requests", "50")
+    server = _serve(stage, MIDDLEWARE, "--workers", "2", "--limit-max-requests", "50")
     server.ask_all(4)
     server.stop()
 
@@ -60,8 +48,8 @@ WAYS = [
         _GROUP,
         "one process, with the middleware: SIGTERM under load",
         "it sends what waits when the lifespan ends, within `exit_timeout`",
-        _alone(_MIDDLEWARE),
-        _USE_MIDDLEWARE,
+        _alone(MIDDLEWARE),
+        USE_MIDDLEWARE,
         conditions=("fine", "away", "refusing"),
     ),
     Way(
@@ -70,7 +58,7 @@ WAYS = [
         "`--workers 2`, with the middleware: SIGTERM under load",
         "so it does in each worker",
         _workers,
-        _USE_MIDDLEWARE,
+        USE_MIDDLEWARE,
     ),
     Way(
         "uvicorn-recycled",
@@ -78,7 +66,7 @@ WAYS = [
         "`--workers 2`, with the middleware: `--limit-max-requests`",
         "a worker ends in order, another begins",
         _recycled,
-        _USE_MIDDLEWARE,
+        USE_MIDDLEWARE,
         conditions=("fine",),
     ),
 ]

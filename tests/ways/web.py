@@ -50,6 +50,18 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
 """
 
+#: With the middleware, here for the end of the application only: what is recorded is counted by `recording`.
+MIDDLEWARE = (
+    ASGI
+    + """
+import pumpkit
+from pumpkit.contrib.asgi import RecordRequests
+
+app = RecordRequests(app, reporter=pumpkit.Reporter(enabled=False))
+"""
+)
+USE_MIDDLEWARE = "`pumpkit.contrib.asgi.RecordRequests`, or `pumpkit.flush()` in the application's lifespan"
+
 
 def need(module: str) -> None:
     """Skip if a server or framework is not installed."""
