@@ -129,6 +129,20 @@ def test_the_site_is_built_of_what_its_extra_installs(root: Path) -> None:
     assert imported - installed - sys.stdlib_module_names == set()
 
 
+def test_every_package_and_extra_is_on_the_page_about_installing(root: Path) -> None:
+    """Its tables name the core, the distribution in each folder of a sink, and the extras."""
+    page = (root / "docs/how-to/install.md").read_text()
+    projects = {
+        file.parent: tomllib.loads(file.read_text())["project"]
+        for file in [root / "pyproject.toml", *root.glob("pumpkit_*/pyproject.toml")]
+    }
+    for folder, project in projects.items():
+        where = "the repository's root" if folder == root else f"`{folder.name}`"
+        assert f"| `{project['name']}` | {where} |" in page
+    named = set(re.findall(r"`pumpkit\[(\w+)\]`", page))
+    assert named == set(projects[root]["optional-dependencies"])
+
+
 def test_every_promise_about_redis_has_its_test(root: Path) -> None:
     """The page names the tests that show what it says, and leaves none out."""
     page = (root / "docs/explanation/redis-promises.md").read_text()
