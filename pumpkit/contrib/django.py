@@ -7,7 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
+from django.http import Http404
+from django.http.multipartparser import MultiPartParserError
 from django.utils.functional import LazyObject, empty
+
+#: What Django answers with a status below 500.
+_ANSWERS = (Http404, PermissionDenied, SuspiciousOperation, BadRequest, MultiPartParserError)
 
 
 class RequestFacts:
@@ -15,7 +21,8 @@ class RequestFacts:
 
     The route is that of the URL configuration, such as `/users/<int:pk>/`. The user is the name of `request.user`, if
     the application has looked at it: nothing is fetched from the database or the session for the record's sake. The
-    error is the type of what a view raised, which Django itself answers with status 500 or as it was told to.
+    error is the type of what a view raised, which Django itself answers with status 500 or as it was told to; what is
+    another way to answer, such as `Http404` or `PermissionDenied`, is no error.
     """
 
     sync_capable = True
@@ -43,7 +50,8 @@ class RequestFacts:
 
     def process_exception(self, request: Any, exception: Exception) -> None:
         """Tell what a view raised; Django goes on as it would without."""
-        _facts(request)["pumpkit.error"] = type(exception).__name__
+        if not isinstance(exception, _ANSWERS):
+            _facts(request)["pumpkit.error"] = type(exception).__name__
 
 
 def _facts(request: Any) -> dict[str, Any]:

@@ -30,9 +30,10 @@ class RecordHandler(logging.Handler):
     reporter: which reporter; None for that of the process.
     level: the least level that is recorded.
     extra: whether a line's own attributes (`extra=`, and what filters add) become fields.
-    max_chars: characters of a message, of a traceback and of an attribute that is text; of what is longer, the middle
-        is left out. Other attributes are left out whole if they take more bytes.
-    flush_timeout: seconds that `flush` may wait.
+    max_chars: characters of a message, of a traceback and of an attribute that is text, 1 at least; of what is longer,
+        the middle is left out. Other attributes are left out whole if they take more bytes.
+    flush_timeout: seconds that `flush` may wait. `logging.shutdown` calls it, and so does `logging.config` where it
+        replaces this handler: set it low if you configure logging again while the buffer may be away.
 
     A record has the fields `time` (aware datetime, UTC), `level` (its name), `logger`, `message`, `module`, `function`,
     `line`, `thread` and `process` (names), `task` (name of the asyncio task), `exception` and `stack` (text). What does
@@ -44,7 +45,7 @@ class RecordHandler(logging.Handler):
     not wait for each other. A line that cannot be formatted goes to `handleError`, as everywhere in `logging`. A
     formatter that is set has no say.
 
-    Raises TypeError for what is no reporter.
+    Raises TypeError or ValueError for wrong arguments.
     """
 
     def __init__(
@@ -57,6 +58,10 @@ class RecordHandler(logging.Handler):
         flush_timeout: float = 2.0,
     ) -> None:
         check_reporter(reporter, "record", "flush")
+        if isinstance(max_chars, bool) or not isinstance(max_chars, int) or max_chars < 1:
+            raise ValueError(f"max_chars={max_chars!r:.200}: it must be a whole number, 1 or more")
+        if isinstance(flush_timeout, bool) or not isinstance(flush_timeout, int | float) or not flush_timeout >= 0:
+            raise ValueError(f"flush_timeout={flush_timeout!r:.200}: it must be a number of seconds, 0 or more")
         super().__init__(level)
         self._reporter = reporter
         self._extra = extra

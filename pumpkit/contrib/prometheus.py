@@ -32,17 +32,18 @@ _GAUGES: dict[str, tuple[str, _Values]] = {
 class ReporterCollector(Collector):
     """Collects the metrics of reporters, in the process that is scraped.
 
-    reporters: which ones; none for that of the process. Those with one `source` are added up.
+    reporters: which ones, each once; none, or None, for that of the process. Those with one `source` are added up.
     registry: where to register; None for nowhere.
 
     One collector for a registry: another would have the same names, which raises ValueError. What is no reporter raises
     TypeError.
     """
 
-    def __init__(self, *reporters: Reporter, registry: CollectorRegistry | None = REGISTRY) -> None:
+    def __init__(self, *reporters: Reporter | None, registry: CollectorRegistry | None = REGISTRY) -> None:
         for reporter in reporters:
             check_reporter(reporter, "stats")
-        self._reporters = reporters
+        every = [pumpkit.get_reporter() if reporter is None else reporter for reporter in reporters or [None]]
+        self._reporters = list({id(reporter): reporter for reporter in every}.values())
         if registry is not None:
             registry.register(self)
 
@@ -53,7 +54,7 @@ class ReporterCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics of now."""
         by_source: dict[str, list[ReporterStats]] = {}
-        for reporter in self._reporters or (pumpkit.get_reporter(),):
+        for reporter in self._reporters:
             by_source.setdefault(reporter.source, []).append(reporter.stats())
         return _metrics(by_source)
 

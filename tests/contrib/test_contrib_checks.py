@@ -70,3 +70,23 @@ def test_dict_config_without_ext():
     with pytest.raises(ValueError, match="handler 'records'") as error:
         logging.config.dictConfig({"version": 1, "incremental": False, "handlers": {"records": handler}})
     assert "it must be a pumpkit.Reporter" in str(error.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"max_chars": value} for value in (0, -5, 1.5, "x", True)]
+    + [{"flush_timeout": value} for value in (-1, float("nan"), "x", None, True)],
+    ids=repr,
+)
+def test_bounds_of_log_lines(options):
+    """A bound that bounds nothing is refused when the handler is made."""
+    with pytest.raises(ValueError, match=f"^{next(iter(options))}=.*: it must be a"):
+        RecordHandler(**options)
+
+
+def test_the_least_bounds(captured_records):
+    """One character, and no waiting."""
+    handler = RecordHandler(max_chars=1, flush_timeout=0)
+    handler.handle(logging.makeLogRecord({"name": "shop", "msg": "abc"}))
+    handler.flush()
+    assert captured_records[0]["message"] == "\n... 2 characters left out ...\nc"

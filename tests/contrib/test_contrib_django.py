@@ -12,8 +12,9 @@ try:
     import httpx
     from django.conf import settings
     from django.core.asgi import get_asgi_application
+    from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
     from django.core.wsgi import get_wsgi_application
-    from django.http import FileResponse, HttpResponse, StreamingHttpResponse
+    from django.http import FileResponse, Http404, HttpResponse, StreamingHttpResponse
     from django.urls import include, path, re_path
     from django.utils.functional import LazyObject
 except ImportError:
@@ -28,6 +29,11 @@ def hello(request, **parameters):
 def broken(request):
     """Fail."""
     raise LookupError("secret")
+
+
+def refuse(request, kind):
+    """Answer by an exception."""
+    raise {"missing": Http404, "denied": PermissionDenied, "odd": SuspiciousOperation, "bad": BadRequest}[kind]("x")
 
 
 def stream(request):
@@ -101,6 +107,7 @@ class Urls:
         path("shops/<slug:shop>/", include(ORDERS)),
         re_path(r"^old/(?P<year>[0-9]{4})$", hello),
         path("broken", broken),
+        path("refuse/<slug:kind>", refuse),
         path("stream", stream),
         path("file", file),
         path("look", look),
@@ -220,6 +227,24 @@ def test_errors(get, captured_records):
     assert [answer.status_code for answer in get("/broken")] == [500]
     assert facts(captured_records, "route", "status", "error") == [("/broken", 500, "LookupError")]
     assert "secret" not in str(captured_records)
+
+
+def test_exceptions_that_are_answers(get, captured_records):
+    """They are no errors, as in other frameworks."""
+    get("/refuse/missing", "/refuse/denied", "/refuse/odd", "/refuse/bad")
+    assert facts(captured_records, "route", "status", "error") == [
+        ("/refuse/<slug:kind>", status, None) for status in (404, 403, 400, 400)
+    ]
+
+
+def test_django_s_own_client(get, captured_records):
+    """It goes past what is around the application; a client that asks the application does not."""
+    from django.test import Client
+
+    assert Client().get("/users/7/").status_code == 200
+    assert captured_records == []
+    get("/users/7/")
+    assert len(captured_records) == 1
 
 
 @pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume synchronous iterators:Warning")

@@ -30,7 +30,7 @@ def read(text: str, parser: Callable[[str], Any] = parse) -> Values:
     }
 
 
-def scrape(*reporters: Reporter) -> Values:
+def scrape(*reporters: Reporter | None) -> Values:
     """Return what a scrape of these reporters shows."""
     registry = CollectorRegistry(auto_describe=True)
     ReporterCollector(*reporters, registry=registry)
@@ -73,6 +73,15 @@ def test_a_buffer_that_is_away(tmp_path, url):
     assert seen["pumpkit_reporter_pending_records", "shop"] == 1
     assert seen["pumpkit_reporter_pending_frames", "shop"] == 1
     assert seen["pumpkit_reporter_pending_bytes", "shop"] > 0
+
+
+def test_a_reporter_that_is_named_twice():
+    """Its records are counted once, also where it is that of the process."""
+    with pumpkit.captured():
+        reporter = pumpkit.configure(source="shop")
+        reporter.record({"n": 1})
+        seen = scrape(reporter, None, reporter)
+    assert seen["pumpkit_reporter_records_total", "confirmed", "shop"] == 1
 
 
 def test_several_reporters(tmp_path, url):
