@@ -211,5 +211,5 @@ class _Counts(Sender):
         return dict(self.rejected)
 
 
-def _no_log() -> Log:
+def _no_log(timeout: float) -> Log:
     raise RuntimeError("a capture connects to nothing")

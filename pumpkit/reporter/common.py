@@ -1,6 +1,5 @@
 """Fields that all records of a process have in common: sent once with each frame, not with each record."""
 
-import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -10,15 +9,14 @@ import msgpack
 
 from pumpkit.errors import Unpackable
 from pumpkit.frames import MAX_COMMON
+from pumpkit.reporter.log_lines import log
 from pumpkit.values import SCALARS, RecordPacker, as_map
 
-#: The fields themselves, or what returns them: it is called once in each process.
+#: The fields themselves, or what returns them: it is called before the first frame of a reporter in each process.
 Common = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 
 #: Bytes that they may take in the header of a frame; the rest of it is left to drops.
 MAX_COMMON_BYTES = 60 << 10
-
-log = logging.getLogger("pumpkit.reporter")
 
 
 def process_fields() -> dict[str, Any]:
@@ -50,6 +48,6 @@ def of_process(common: Common | None) -> Mapping[str, Any] | None:
         return common
     try:
         return checked(common())
-    except Exception as error:  # the application's own code
+    except (Exception, SystemExit) as error:  # from code of the application; it must not end the thread
         log.error("no common fields are sent, because making them failed: %s: %s", type(error).__name__, error)
         return None

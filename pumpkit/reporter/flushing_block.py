@@ -1,15 +1,13 @@
 """For work in processes that may end without running a handler: it is left when its records are in the buffer."""
 
 import contextlib
-import logging
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
 from pumpkit.reporter.default import get_reporter
+from pumpkit.reporter.log_lines import log
 from pumpkit.reporter.reporter import Reporter
-
-log = logging.getLogger("pumpkit.reporter")
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

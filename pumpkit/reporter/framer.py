@@ -1,6 +1,5 @@
 """From records in memory to frames: what packs, numbers and rejects. Used by one thread at a time."""
 
-import logging
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from pumpkit import frames
 from pumpkit.errors import Unpackable
 from pumpkit.ids import new_producer
 from pumpkit.reporter import common
+from pumpkit.reporter.log_lines import log
 from pumpkit.reporter.settings import Settings
 from pumpkit.values import Packed, RecordPacker, as_map
 
@@ -28,8 +28,6 @@ _BREATH = 50e-6
 
 #: Different complaints about records that are logged; everything is counted.
 _MAX_COMPLAINTS = 100
-
-log = logging.getLogger("pumpkit.reporter")
 
 
 class Frame(NamedTuple):

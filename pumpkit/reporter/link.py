@@ -1,12 +1,12 @@
 """The connection to the buffer: it opens, appends, backs off, and says once when something changes."""
 
-import logging
 import random
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pumpkit.errors import BufferConfigError, BufferFull, BufferUnavailable, Unconfirmed
+from pumpkit.reporter.log_lines import log
 from pumpkit.reporter.settings import Log, Settings
 
 if TYPE_CHECKING:
@@ -20,10 +20,11 @@ _FIRST_RETRY = 0.1
 _LONGEST_RETRY = 5.0
 _CONFIG_RETRY = 30.0
 
+#: Seconds that an append gets at least, however long connecting took.
+_LEAST = 0.05
+
 #: Failures in a row after which the connection is made anew.
 _RECONNECT_AFTER = 3
-
-log = logging.getLogger("pumpkit.reporter")
 
 
 class Failed(Exception):
@@ -31,9 +32,12 @@ class Failed(Exception):
 
 
 class Link:
-    """Appends frames to a buffer that `open_log` connects to. `clock` returns seconds that only go forward."""
+    """Appends frames to a buffer that `open_log` connects to, within so many seconds.
 
-    def __init__(self, settings: Settings, open_log: Callable[[], Log], clock: Callable[[], float]) -> None:
+    `clock` returns seconds that only go forward.
+    """
+
+    def __init__(self, settings: Settings, open_log: Callable[[float], Log], clock: Callable[[], float]) -> None:
         #: Why the buffer does not take frames now, None while it does; and why it last did not.
         self.trouble: str | None = None
         self.last_error: str | None = None
@@ -57,15 +61,17 @@ class Link:
         return self._log is not None and self._log.may_forget
 
     def append(self, frames: list[bytes], timeout: float, accept_gap: bool = False) -> "Gap | None":
-        """Append frames of one producer, within `timeout` seconds; see `pumpkit.buffers.base.Buffer.append`.
+        """Append frames of one producer, within `timeout` seconds, connecting included.
 
+        See `pumpkit.buffers.base.Buffer.append`.
         Raises Failed, and nothing else.
         """
         self.asking = True
         began = time.monotonic()
         try:
             if self._log is None:
-                self._log = self._open_log()
+                self._log = self._open_log(timeout)
+                timeout = max(_LEAST, timeout - (time.monotonic() - began))
             gap = self._log.append(frames, accept_gap=accept_gap, timeout=timeout, confirm=self._settings.confirm)
         except Exception as error:  # whatever a driver raises, the frames are kept and repeated
             self._failed(error)

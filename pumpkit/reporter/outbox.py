@@ -5,7 +5,6 @@ holds any more can be collected; its outbox then sends what it has and ends.
 """
 
 import copy
-import logging
 import threading
 import time
 from collections import deque
@@ -13,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pumpkit.reporter import process, sampling, uwsgi
+from pumpkit.reporter.log_lines import log
 from pumpkit.reporter.reentrant import Bell
 from pumpkit.reporter.sampling import Sample
 from pumpkit.reporter.sender import APPEND_TIMEOUT, Sender
@@ -27,8 +27,6 @@ _AGAIN = 1.0
 #: Seconds between looks: of a flush at its thread, and of a caller who chose to wait at a full queue.
 _LOOK = 0.05
 _LOOK_FOR_ROOM = 0.001
-
-log = logging.getLogger("pumpkit.reporter")
 
 
 class _Ask:
@@ -68,7 +66,7 @@ class Outbox:
         self._waiting: list[_Ask] = []  # flushes whose target is known
         self._stop_at: float | None = None
 
-    def _open(self) -> Log:
+    def _open(self, timeout: float) -> Log:
         buffer = self._settings.buffer
         if buffer is not None and not isinstance(buffer, str):
             return buffer
@@ -77,7 +75,7 @@ class Outbox:
 
             url = buffer or registry.default_url()
             driver = registry.driver(url)
-        opened = driver.open(url, create=True, timeout=APPEND_TIMEOUT)
+        opened = driver.open(url, create=True, timeout=timeout)
         if not self._said_where:
             self._said_where = True
             log.info("records go to %s", registry.shown(url))

@@ -1,18 +1,16 @@
 """The reporter: what an application calls."""
 
-import logging
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from pumpkit.reporter import process, uwsgi
 from pumpkit.reporter.common import Common
+from pumpkit.reporter.log_lines import log
 from pumpkit.reporter.outbox import Outbox
 from pumpkit.reporter.sampling import Sample
 from pumpkit.reporter.settings import Confirm, Log, Overflow, Settings
 from pumpkit.values import MAX_RECORD
-
-log = logging.getLogger("pumpkit.reporter")
 
 #: Makes the outbox of a reporter, of its settings and whether it is closed; a capture puts another in its place.
 make_outbox: Callable[[Settings, bool], Outbox] = Outbox

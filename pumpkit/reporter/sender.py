@@ -6,7 +6,6 @@ misses is pending again. What is in the spill file comes before what is pending,
 """
 
 import contextlib
-import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from pumpkit.frames import MAX_RECORDS
 from pumpkit.reporter import process
 from pumpkit.reporter.framer import Frame, Framer, best_codec
 from pumpkit.reporter.link import APPEND_FRAMES, Failed, Link
+from pumpkit.reporter.log_lines import log
 from pumpkit.reporter.reentrant import Tally
 from pumpkit.reporter.settings import Log, Settings
 from pumpkit.reporter.spill import Spill, file_for
@@ -49,17 +49,15 @@ _SPILL_AFTER = 1.0
 #: Seconds without a drop after which dropping is over.
 _CALM = 30.0
 
-log = logging.getLogger("pumpkit.reporter")
-
 
 class Sender:
-    """Sends what is in a queue. `open_log` connects to the buffer; `clock` returns seconds that only go forward."""
+    """Sends what is in a queue; `open_log` and `clock` are those of `Link`."""
 
     def __init__(
         self,
         queue: deque[Any],
         settings: Settings,
-        open_log: Callable[[], Log],
+        open_log: Callable[[float], Log],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._queue = queue

@@ -8,7 +8,6 @@ whosever it is. The buffer knows what it has, so what is sent on again after a c
 import contextlib
 import hashlib
 import itertools
-import logging
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from pumpkit.errors import BufferBusy
 from pumpkit.reporter import process
 from pumpkit.reporter.framer import Frame
 from pumpkit.reporter.link import APPEND_FRAMES, Failed
+from pumpkit.reporter.log_lines import log
 
 if TYPE_CHECKING:
     from pumpkit.buffers.base import Buffer, BufferStats, Counts, Cursor, Delivery, Position
@@ -44,8 +44,6 @@ _COARSE = 2
 #: Appends frames of one producer to the buffer, told whether it is this reporter's; returns whether they are there.
 #: Raises Failed.
 Append = Callable[[list[Frame], bool], bool]
-
-log = logging.getLogger("pumpkit.reporter")
 
 
 def file_for(url: str | None, folder: str | None) -> Path:

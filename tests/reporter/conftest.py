@@ -133,7 +133,7 @@ class Desk:
         self.recorded = 0
         self.folder: str | None = options.get("spill_folder")
 
-    def open(self) -> Any:
+    def open(self, timeout: float) -> Any:
         """Connect to the log."""
         self.opened += 1
         return self.log

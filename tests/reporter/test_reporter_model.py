@@ -44,7 +44,7 @@ class SenderMachine(RuleBasedStateMachine):
         self.queue: deque[Any] = deque()
         options = Settings(buffer=self.log, records_buffer_size=_BOUND, buffer_bytes=_BYTES, max_record_bytes=300)
         options = options._replace(resend_window=_WINDOW, **self.options())
-        self.sender = Sender(self.queue, options.checked(), lambda: self.log, lambda: self.now)
+        self.sender = Sender(self.queue, options.checked(), lambda timeout: self.log, lambda: self.now)
         self.sender.link._jitter.seed(0)  # the same sequence has to end the same way each time
         self.recorded = 0
         self.good: list[int] = []

@@ -31,7 +31,7 @@ class Process:
     def __init__(self, machine: "Processes", name: int) -> None:
         self.name = name
         self.queue: deque[Any] = deque()
-        self.sender = Sender(self.queue, machine.settings, lambda: machine.log, lambda: machine.now)
+        self.sender = Sender(self.queue, machine.settings, lambda timeout: machine.log, lambda: machine.now)
         self.sender.link._jitter.seed(name)  # the same sequence has to end the same way each time
         self.recorded = 0
         self.good: list[tuple[int, int]] = []  # taken by the queue, and neither bad nor dropped since

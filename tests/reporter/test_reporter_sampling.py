@@ -3,6 +3,7 @@
 import os
 import random
 import socket
+import sys
 from typing import Any
 
 import attrs
@@ -157,7 +158,7 @@ def test_common_fields_of_a_process_are_made_once_in_each(program: Any) -> None:
     assert len({record["pid"] for record in found}) == 2
 
 
-@pytest.mark.parametrize("common", [lambda: 1 / 0, lambda: {"a": [1]}, lambda: None])
+@pytest.mark.parametrize("common", [lambda: 1 / 0, lambda: {"a": [1]}, lambda: None, sys.exit])
 def test_common_fields_that_cannot_be_made_are_left_out(
     make_reporter: Any, log: Any, caplog: pytest.LogCaptureFixture, common: Any
 ) -> None:

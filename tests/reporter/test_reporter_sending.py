@@ -89,6 +89,19 @@ def test_records_that_are_large_all_at_once_hardly_exceed_the_bound(desk: Desk) 
     assert len(desk.queue) >= 200 - 63
 
 
+def test_nothing_is_packed_ahead_where_frames_have_no_room(desk: Desk) -> None:
+    """What finds `buffer_bytes` reached stays in the queue, whose own bound then holds."""
+    desk = Desk(desk.log, buffer_bytes=20_000)
+    desk.log.down = BufferUnavailable("no route")
+    for _ in range(20):
+        desk.queue.extend({"data": os.urandom(100)} for _ in range(200))
+        desk.turn(0.3)
+    waiting = len(desk.queue)
+    desk.record(500)
+    desk.turn(0.3)
+    assert len(desk.queue) == waiting + 500
+
+
 def test_a_flush_waits_for_what_was_recorded_before_it_not_for_as_many_records(desk: Desk) -> None:
     """Later records that were rejected settle nothing that is still on its way."""
     desk.record(5)
@@ -304,7 +317,7 @@ def test_records_dropped_under_the_threads_hands_are_not_counted_as_taken(log: A
                 raise
 
     queue = Shrinking([{"n": 0}, {"n": 1}])
-    sender = Sender(queue, Settings(overflow="drop-oldest").checked(), lambda: log)
+    sender = Sender(queue, Settings(overflow="drop-oldest").checked(), lambda timeout: log)
     sender.turn(hurry=True)
     assert (sender.taken, sender.settled, sender.in_memory) == (2, 2, 0)
 
