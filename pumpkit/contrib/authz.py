@@ -86,7 +86,8 @@ class Decision:
         omit_detailed: bool = False,
         expire_after: float | None = None,
     ) -> None:
-        _check(reporter, expire_after)
+        if reporter is not None or expire_after is not None:
+            _check(reporter, expire_after)
         self._username = username
         self._request = _kept(request)
         self._reporter = reporter
@@ -137,6 +138,9 @@ class Decision:
 _ALLOWED = Verdict(True)
 _DENIED = Verdict(False)
 _UNDECIDED = Verdict(False, conclusion="no decision")
+
+#: What is no awaitable, without a look at it.
+_ANSWERS = (bool, Verdict)
 
 
 def recorded(
@@ -200,7 +204,7 @@ def recorded(
             except BaseException:
                 with decision:
                     raise
-            if not isinstance(verdict, bool | Verdict) and inspect.isawaitable(verdict):
+            if not isinstance(verdict, _ANSWERS) and inspect.isawaitable(verdict):
                 return cast(T, _awaited(decision, verdict))
             with decision:
                 return decision.decide(verdict)
