@@ -171,9 +171,10 @@ def test_it_can_be_left_out(run: Run) -> None:
 
 
 def test_it_can_be_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where pytest loads no plugins by itself."""
+    """By `-p pumpkit`: where pytest loads no plugins by itself, and where it does, which changes nothing."""
+    run("def test_it(captured_records): pass", "-p", "pumpkit")
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    run("def test_it(captured_records): pass", "-p", "pumpkit.contrib.pytest_plugin")
+    run("def test_it(captured_records): pass", "-p", "pumpkit")
 
 
 def test_a_program_may_import_pumpkit_first(run: Run) -> None:

@@ -80,6 +80,24 @@ def test_every_exit_code_is_in_the_reference(root: Path) -> None:
     assert documented == named | {0, 1, 2, 130}
 
 
+def test_every_line_of_a_reporter_is_explained(root: Path) -> None:
+    """What reporters log stands in the tables of the page on watching them, each line with its level."""
+    rows = re.findall(r"^\| `.*\|$", (root / "docs/how-to/watch-a-reporter.md").read_text(), re.MULTILINE)
+    lines = [
+        (node.func.attr.upper(), node.args[0].value)
+        for file in (root / "pumpkit/reporter").glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and ast.unparse(node.func) in ("log.info", "log.warning", "log.error")
+        and isinstance(node.args[0], ast.Constant)
+    ]
+    assert len(lines) > 15
+    for level, line in lines:
+        part = max(re.split(r"%[\d.]*[sdrf]|[:(]", str(line)), key=len).strip()
+        assert any(part in row and level in row for row in rows), (level, line)
+
+
 def test_every_metric_is_in_the_reference(root: Path) -> None:
     """What a runner's /metrics shows, for one pump and a buffer, are the metrics of the reference."""
     cursor = CursorStats("audit", 1, 0, 1, 0, 0, 0, 0, 0, None, "run", 0, 0)

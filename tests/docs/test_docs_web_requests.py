@@ -19,9 +19,9 @@ CODE = [block.text for block in blocks() if (block.page, block.language) == (PAG
 
 #: In the order of the page: what is asked for, and fields of its record.
 EXPECTED = [
-    ("/users/7", {"route": "/users/<int:number>", "path": "/users/7", "user": None}),
+    ("/users/7", {"route": "/users/<int:number>", "path": "/users/7", "user": "ann"}),
     ("/users/7/", {"route": "/users/<int:number>/", "path": "/users/7/", "user": None}),
-    ("/users/7", {"route": "/users/{number}", "path": "/users/7", "user": None}),
+    ("/users/7", {"route": "/users/{number}", "path": "/users/7", "user": "ann"}),
     ("/users/7", {"route": "/users/{number}", "path": "/users/7", "user": "ann"}),
     ("/users/7", {"route": "/users/{number}", "path": None, "user": None, "tenant": "acme"}),
 ]
