@@ -184,8 +184,9 @@ class _CapturingOutbox(Outbox):
         with self._counting:
             self.sender.rejected[cause] = self.sender.rejected.get(cause, 0) + 1
 
-    def flush(self, timeout: float) -> None:
+    def flush(self, timeout: float) -> bool:
         """Nothing waits."""
+        return True
 
     def stop(self, timeout: float | None = None) -> None:
         """There is no thread to stop."""

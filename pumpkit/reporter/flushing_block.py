@@ -18,8 +18,8 @@ def flushing(timeout: float = 5.0, *, reporter: Reporter | None = None) -> "Flus
     For work in a process that may end without running any handler, or that is frozen when the work is done: children
     that end by `os._exit()`, workers that are killed, functions in the cloud. It flushes after an exception too.
 
-    timeout: seconds to wait for the buffer at most. What could not be sent by then is logged; it stays in memory, and
-        is sent later if the process lives on.
+    timeout: seconds to wait for the buffer at most. What could not be sent by then, and was not spilled, is logged; it
+        stays in memory, and is sent later if the process lives on.
     reporter: the reporter to flush; None for the process-wide one.
 
     It raises TypeError as the decorator of a coroutine function, whose call is over before its work begins, and whose
@@ -48,6 +48,6 @@ class FlushingBlock(contextlib.ContextDecorator):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        pending = (self._reporter or get_reporter()).flush(self._timeout).pending
-        if pending:
+        reporter = self._reporter or get_reporter()
+        if not reporter._flush(self._timeout) and (pending := reporter.stats().pending):
             log.error("%d records could not be sent within %.1f s and are in memory only", pending, self._timeout)

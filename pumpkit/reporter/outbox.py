@@ -29,12 +29,15 @@ _LOOK = 0.05
 _LOOK_FOR_ROOM = 0.001
 
 
-class _Ask:
+class Ask:
     """A flush that waits until everything recorded before it has settled."""
 
     def __init__(self) -> None:
-        self.done = threading.Event()
+        #: How many records have to settle; known once it is taken up.
         self.target = 0
+        #: Whether they have; and whether nobody waits for that any more.
+        self.settled = False
+        self.over = threading.Event()
 
 
 class Outbox:
@@ -54,7 +57,7 @@ class Outbox:
         self.exit_timeout = settings.exit_timeout
         self.sender = Sender(self.queue, settings, self._open)
         self._settings = settings
-        self._ring_at = max(1, settings.records_buffer_size // 2)  # records that wait when the thread is woken
+        self._ring_at = settings.records_buffer_size // 2  # records that wait when the next one wakes the thread
         self._said_where = False  # it may connect every few seconds
         self._thread: threading.Thread | None = None
         self._leaving = False  # the interpreter ends, and waits for the thread
@@ -62,8 +65,8 @@ class Outbox:
         self._start_again = 0.0
         self._driving = threading.Lock()
         self._bell = Bell()
-        self._asks: deque[_Ask] = deque()  # flushes that are new
-        self._waiting: list[_Ask] = []  # flushes whose target is known
+        self._asks: deque[Ask] = deque()  # flushes that are new
+        self._waiting: list[Ask] = []  # flushes whose target is known
         self._stop_at: float | None = None
 
     def _open(self, timeout: float) -> Log:
@@ -168,11 +171,10 @@ class Outbox:
             if not uwsgi.may_start_threads():
                 return False
             self._bell = Bell()  # of this moment: gevent may have patched locks and threads by now
-            thread = self._new_thread()
-            thread.start()
-            self._thread = thread
-            self._allow(self._ring_at)
+            self._thread = self._new_thread()  # known before it runs: a signal handler that raises may end this call
+            self._thread.start()
         except RuntimeError:  # no more threads, or the interpreter is ending: a flush or the stop sends what waits
+            self._thread = None
             self._start_again = time.monotonic() + _AGAIN
         finally:
             self._starting.release()
@@ -195,19 +197,33 @@ class Outbox:
         self._leaving = True
         self._bell.ring()
 
-    def flush(self, timeout: float) -> None:
-        """Wait until everything recorded so far has settled, `timeout` seconds at most."""
-        deadline = time.monotonic() + timeout
-        if self.sender.in_memory == 0 or self._is_mine:
-            return
-        ask = _Ask()
-        self._asks.append(ask)
-        while not ask.done.is_set() and (left := deadline - time.monotonic()) > 0:
-            if not self._start() and self._drive_here(deadline, ask):
-                break
+    def flush(self, timeout: float) -> bool:
+        """Wait until everything recorded so far has settled; return False if it has not after `timeout` seconds."""
+        return self.wait(self.ask(), timeout)
+
+    def ask(self) -> Ask:
+        """Let everything recorded so far be sent now. The caller has to `wait` for that."""
+        ask = Ask()
+        if self.sender.in_memory == 0 or self._is_mine:  # the thread cannot wait for itself
+            ask.settled = True
+            ask.over.set()
+        else:
+            self._asks.append(ask)
             self._bell.ring()
-            ask.done.wait(min(left, _LOOK))
-        ask.done.set()  # nobody waits for it any more
+        return ask
+
+    def wait(self, ask: Ask, timeout: float) -> bool:
+        """Wait until what was asked for has settled; return False if it has not after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        try:
+            while not ask.over.is_set() and (left := deadline - time.monotonic()) > 0:
+                if not self._start() and self._drive_here(deadline, ask):
+                    break
+                self._bell.ring()
+                ask.over.wait(min(left, _LOOK))
+        finally:
+            ask.over.set()
+        return ask.settled
 
     def stop(self, timeout: float | None = None) -> None:
         """Send what waits, for `timeout` seconds (by default `exit_timeout`), and end. Does not wait; see `join`."""
@@ -221,9 +237,10 @@ class Outbox:
         if self._stop_at is None:
             return
         thread = self._thread
-        if thread is not None and not self._is_mine:
-            thread.join(max(0.0, self._stop_at + _GRACE - time.monotonic()))
-        if not self._alive and not self.sender.idle and (thread is None or time.monotonic() < self._stop_at):
+        if thread is not None and thread.is_alive() and not self._is_mine:
+            thread.join(min(threading.TIMEOUT_MAX, max(0.0, self._stop_at + _GRACE - time.monotonic())))
+        unfinished = process.is_expected(self) or not self.sender.idle
+        if unfinished and not self._alive and (thread is None or time.monotonic() < self._stop_at):
             self._drive_here(self._stop_at)
 
     def left(self) -> str | None:
@@ -239,10 +256,17 @@ class Outbox:
     # Driving the sender -------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        with self._driving:
+        # A blocked thread that gevent has made since this lock was would block all others, its holder's too.
+        while not self._driving.acquire(blocking=False):
+            time.sleep(_LOOK)
+        try:
+            self._allow(self._ring_at)
             self._drive(None)
+        finally:
+            self.limit = 0  # whatever has ended this thread, the next record starts another
+            self._driving.release()
 
-    def _drive_here(self, deadline: float, ask: _Ask | None = None) -> bool:
+    def _drive_here(self, deadline: float, ask: Ask | None = None) -> bool:
         """Send what waits, or what a flush asks for, by the calling thread; return False if another is at it."""
         if not self._driving.acquire(blocking=False):
             return False
@@ -252,7 +276,7 @@ class Outbox:
             self._driving.release()
         return True
 
-    def _drive(self, until: float | None, ask: _Ask | None = None) -> None:
+    def _drive(self, until: float | None, ask: Ask | None = None) -> None:
         """Send until told to stop; with `until`, until then at most, and only while something (or `ask`) waits."""
         ending = False
         while True:
@@ -268,12 +292,12 @@ class Outbox:
             self._answer_asks()
             if deadline is not None and (self.sender.idle or time.monotonic() >= deadline):
                 break
-            if ask is not None and ask.done.is_set():
+            if ask is not None and ask.over.is_set():
                 break
             self._bell.wait(pause if deadline is None else max(0.0, min(pause, deadline - time.monotonic())))
         if self._stop_at is not None:
             for ask in self._waiting:  # in vain
-                ask.done.set()
+                ask.over.set()
             self.sender.finish(_append_timeout(deadline))
             process.forget(self)
 
@@ -298,8 +322,9 @@ class Outbox:
         settled, idle = self.sender.settled, self.sender.idle
         for ask in self._waiting:
             if idle or settled >= ask.target:
-                ask.done.set()
-        self._waiting = [ask for ask in self._waiting if not ask.done.is_set()]
+                ask.settled = True
+                ask.over.set()
+        self._waiting = [ask for ask in self._waiting if not ask.over.is_set()]
 
 
 def _append_timeout(deadline: float | None) -> float:

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pumpkit.reporter import uwsgi
+from pumpkit.reporter.log_lines import log
 
 if TYPE_CHECKING:
     from pumpkit.reporter.outbox import Outbox
@@ -78,9 +79,17 @@ def is_main_interpreter() -> bool:
 def expect_wait_for_threads(call: Callable[[], object]) -> None:
     """Call this when the interpreter begins to wait for its threads to end, which no public way tells of.
 
-    Raises RuntimeError if it has begun.
+    Raises RuntimeError if it has begun, or where that cannot be known.
     """
-    vars(threading)["_register_atexit"](call)
+    register = vars(threading).get("_register_atexit")
+    if register is None:
+        raise RuntimeError("this Python does not tell when it begins to wait for threads")
+    register(call)
+
+
+def is_expected(outbox: "Outbox") -> bool:
+    """Whether this outbox would be emptied when the process ends."""
+    return id(outbox) in _outboxes
 
 
 def forget(outbox: "Outbox") -> None:
@@ -156,7 +165,10 @@ def finish(timeout: float | None = None) -> None:
         for outbox in outboxes:
             outbox.stop(timeout)
         for outbox in outboxes:
-            outbox.join()
+            try:
+                outbox.join()
+            except Exception:  # a fault of ours, or of what has replaced threads, must not cost the others' records
+                log.exception("waiting for records to be sent failed unexpectedly")
     finally:
         _tell(outboxes)
         for outbox in outboxes:
@@ -171,9 +183,14 @@ def send(timeout: float | None = None) -> None:
     """
     began = time.monotonic()
     outboxes = list(_outboxes.values())
-    for outbox in outboxes:
-        allowed = outbox.exit_timeout if timeout is None else timeout
-        outbox.flush(max(0.0, began + allowed - time.monotonic()))
+    asks = [outbox.ask() for outbox in outboxes]  # of all at once: one buffer that is away costs the others no time
+    try:
+        for outbox, ask in zip(outboxes, asks, strict=True):
+            allowed = outbox.exit_timeout if timeout is None else timeout
+            outbox.wait(ask, began + allowed - time.monotonic())
+    finally:
+        for ask in asks:
+            ask.over.set()
     _tell(outboxes)
 
 
@@ -215,8 +232,8 @@ class _Terminator:
             self.previous(number, frame)
         if _runs(finish, frame):
             return
-        util: Any = sys.modules.get("multiprocessing.util")
-        if util is not None and _runs(util._exit_function, frame):
+        ending = getattr(sys.modules.get("multiprocessing.util"), "_exit_function", None)
+        if ending is not None and _runs(ending, frame):
             finish()  # the exception would pass over the finalizers of this child, and so over ours
         raise SystemExit(128 + number)
 

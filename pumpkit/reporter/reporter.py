@@ -162,8 +162,7 @@ class Reporter:
 
     def flush(self, timeout: float = 5.0) -> FlushResult:
         """Wait until all that was recorded before is confirmed, spilled or dropped, `timeout` seconds at most."""
-        process.notice_fork()
-        self._outbox.flush(timeout)
+        self._flush(timeout)
         return self._result()
 
     def close(self, timeout: float | None = None) -> FlushResult:
@@ -210,6 +209,10 @@ class Reporter:
         self._use(make_outbox(self._settings, self._outbox.closed or not usable))
         if waiting:
             self._outbox.inherit(waiting)
+
+    def _flush(self, timeout: float) -> bool:
+        process.notice_fork()
+        return self._outbox.flush(timeout)
 
     def _result(self) -> FlushResult:
         sender = self._outbox.sender

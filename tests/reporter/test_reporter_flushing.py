@@ -1,6 +1,7 @@
 """Work that is left when its records are in the buffer."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +45,37 @@ def test_what_could_not_be_sent_is_logged_and_kept(
     assert "1 records could not be sent within 0.1 s" in caplog.text
     log.down = None
     assert reporter.flush(30) == (1, 0, 0)
+
+
+def test_what_others_record_meanwhile_is_no_reason_to_complain(
+    fake_log: Any, make_reporter: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A block whose records are in the buffer is left without a line, though there are younger ones in memory."""
+
+    class Busy(fake_log):  # type: ignore[misc]
+        def append(self, *arguments: Any, **options: Any) -> Any:
+            if not self.calls:
+                reporter.record({"n": 1})
+            return super().append(*arguments, **options)
+
+    reporter = make_reporter(buffer=Busy(), flush_interval=60)
+    with pumpkit.flushing(30, reporter=reporter):
+        reporter.record({"n": 0})
+    assert reporter.stats().pending
+    assert caplog.messages == []
+
+
+def test_what_was_spilled_is_no_reason_to_complain(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """While the buffer is away, a block that is left with its records in the spill file loses none."""
+    (tmp_path / "file").touch()
+    with pumpkit.Reporter(
+        f"sqlite:///{tmp_path}/file/buffer.db", overflow="spill", spill_folder=str(tmp_path), exit_timeout=0.1
+    ) as reporter:
+        with pumpkit.flushing(30, reporter=reporter):
+            reporter.record({"n": 0})
+        stats = reporter.stats()
+    assert (stats.spilled, stats.pending) == (1, 0)
+    assert "in memory only" not in caplog.text
 
 
 def test_a_coroutine_function_is_refused() -> None:
