@@ -86,6 +86,7 @@ def test_a_flush_that_is_interrupted_is_not_waited_for(make_reporter: Make, log:
     wait_until(lambda: not reporter._outbox._asks and not reporter._outbox._waiting)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_whatever_ends_the_thread_the_next_record_starts_another(
     make_reporter: Make, log: Any, wait_until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
