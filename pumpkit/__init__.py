@@ -7,6 +7,7 @@ PYTEST_DONT_REWRITE: pytest, which loads our plugin, would else warn where this 
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
     from pumpkit.reporter.capture import CapturedRecords, RejectedRecord, captured
 
 __version__ = "0.1.0"
+
+try:
+    _began_in = os.getcwd()  # before the program goes elsewhere: a relative path in its environment starts here
+except OSError:  # the folder was removed
+    _began_in = ""
 
 _HOMES = {
     "pumpkit.config": ("ByteSize", "Meta", "PumpConfig", "Seconds", "Secret", "key"),

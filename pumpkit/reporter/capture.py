@@ -93,9 +93,9 @@ def captured() -> Iterator[CapturedRecords]:
     finally:
         undo()
     if problems := records._problems():
-        raise AssertionError(
-            "\n  ".join([f"{len(problems)} records would not reach a sink as they should:", *problems])
-        )
+        several = f"{len(problems)} records would not reach a sink as they should:"
+        one = "1 record would not reach a sink as it should:"
+        raise AssertionError("\n  ".join([one if len(problems) == 1 else several, *problems]))
 
 
 def _replace_outboxes(make: Callable[[Settings, bool], Outbox]) -> Callable[[], None]:

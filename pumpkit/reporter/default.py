@@ -29,5 +29,5 @@ def get_reporter() -> Reporter:
 
 
 def flush(timeout: float = 5.0) -> FlushResult:
-    """Wait until everything recorded before is confirmed or dropped; see `Reporter.flush`."""
+    """Wait until all that was recorded before is confirmed, spilled or dropped; see `Reporter.flush`."""
     return _reporter.flush(timeout)

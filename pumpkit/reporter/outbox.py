@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from pumpkit.reporter import process, sampling, uwsgi
+from pumpkit.reporter import buffer_url, process, sampling, uwsgi
 from pumpkit.reporter.log_lines import log
 from pumpkit.reporter.reentrant import Bell
 from pumpkit.reporter.sampling import Sample
@@ -76,7 +76,7 @@ class Outbox:
         with process.importing():
             from pumpkit.buffers import registry
 
-            url = buffer or registry.default_url()
+            url = buffer or buffer_url.default()
             driver = registry.driver(url)
         opened = driver.open(url, create=True, timeout=timeout)
         if not self._said_where:

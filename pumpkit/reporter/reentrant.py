@@ -6,22 +6,16 @@ import threading
 
 
 class Tally:
-    """A count that is added to without a lock: an interrupted `add` can neither block nor lose another."""
+    """A count that is added to and read without a lock: an interrupted call can neither block nor mislead another."""
 
     def __init__(self) -> None:
         self._count = itertools.count()
-        self._reads = 0
-        self._reading = threading.RLock()
         #: Count one. `itertools.count` steps inside C, so no step of another thread can get between.
         self.add = self._count.__next__
 
     def read(self) -> int:
-        """Return the count. Reading steps the counter too, so the reads are taken off again."""
-        with self._reading:
-            steps = next(self._count)
-            total = steps - self._reads
-            self._reads += 1
-        return total
+        """Return the count."""
+        return int(repr(self._count)[len("count(") : -1])  # there is no other way to look without a step
 
 
 class Bell:

@@ -93,7 +93,8 @@ class Reporter:
     sample: the share of records to take, such as 0.1, or a `Sample`, which can decide by a field. Others cost nothing.
     fields: names of the fields that may leave the process; None for all.
     common: fields of every record, such as host and version, sent once with each frame; a record's own fields win.
-        Or what returns them, such as `process_fields`: it is called once in each process, in the background.
+        Or what returns them, such as `process_fields`: it is called before the first frame of each process, in the
+        background or by whoever flushes.
     confirm: when a record counts as sent: once the buffer has it ("stored"), has it on its disk ("synced"), or on its
         replicas too ("replicated"). Until then it stays in memory and is sent again.
     resend_window: seconds for which records are kept after they were sent, where the buffer may forget what it has
@@ -101,7 +102,8 @@ class Reporter:
     resend_bytes: bytes of frames kept so, at most. They count as part of `buffer_bytes`, and never take more than half.
 
     The thread and the connection are started by the first record of a process, so a reporter may be made in a master
-    that forks. Raises ValueError for a wrong argument.
+    that forks. They end with `close`, or when the garbage collector finds a reporter that nobody holds: where
+    it is switched off (`gc.disable`), close what is made for a while. Raises ValueError for a wrong argument.
     """
 
     def __init__(
@@ -143,7 +145,8 @@ class Reporter:
         if self._redirect is None:
             take, self._redirect = _taker(outbox)
             vars(take)["reporter"] = self  # as a method would, it keeps its reporter
-            vars(self)["record"] = take  # found on the object itself, it is a third cheaper
+            if type(self).record is Reporter.record:  # not what a subclass does instead
+                vars(self)["record"] = take  # found on the object itself, it is a third cheaper
         else:
             self._redirect(outbox)
 

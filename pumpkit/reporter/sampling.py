@@ -1,6 +1,6 @@
 """Sampling: which records are taken at all, decided by the thread that records."""
 
-import math
+import enum
 import random
 import zlib
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ class Sample(NamedTuple):
 def checked(sample: object) -> Sample | None:
     """Return the sample, None if it takes everything. Raises ValueError for what is none."""
     rate, key = sample if isinstance(sample, Sample) else (sample, None)
-    number = isinstance(rate, int | float) and not isinstance(rate, bool) and math.isfinite(rate) and 0 < rate <= 1
+    number = isinstance(rate, int | float) and not isinstance(rate, bool) and 0 < rate <= 1
     if not (number and (key is None or (isinstance(key, str) and key))):
         raise ValueError(
             f"sample={sample!r:.200}: it must be a share above 0 and up to 1, or Sample(rate, key='field')"
@@ -41,6 +41,8 @@ def chooser(sample: Sample) -> Callable[[object], bool]:
     def by_key(record: object) -> bool:
         try:
             value = record.get(key) if isinstance(record, Mapping) else getattr(record, key, None)  # type: ignore[arg-type]
+            if isinstance(value, enum.Enum):  # on the wire it is its value
+                value = value.value
             return value is None or zlib.crc32(str(value).encode("utf-8", "surrogatepass")) < rate * 2**32
         except Exception:  # a record with code of its own; packing will say what is wrong with it
             return True

@@ -1,6 +1,6 @@
 """The settings of a reporter, checked."""
 
-import math
+import sys
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol, Typed
 
 from pumpkit.errors import BufferConfigError
 from pumpkit.frames import MAX_SOURCE
+from pumpkit.reporter import buffer_url, sampling
 from pumpkit.reporter import common as common_fields
-from pumpkit.reporter import sampling
 from pumpkit.reporter.common import Common
 from pumpkit.reporter.sampling import Sample
 from pumpkit.values import MAX_RECORD
@@ -129,7 +129,7 @@ class Settings(NamedTuple):
                 stacklevel=3,
             )
         return self._replace(
-            buffer=_absolute(self.buffer) if isinstance(self.buffer, str) else self.buffer,
+            buffer=buffer_url.absolute(self.buffer) if isinstance(self.buffer, str) else self.buffer,
             spill_folder=None if folder is None else str(Path(folder).absolute()),
             sample=None if self.sample is None else sampling.checked(self.sample),
             fields=None if self.fields is None else _names(self.fields),
@@ -159,20 +159,12 @@ def _is_int(value: object, least: int) -> bool:
 
 
 def _is_seconds(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= sys.float_info.max
 
 
 def _is_log(value: object) -> bool:
     methods = (getattr(value, name, None) for name in ("append", "close"))
     return all(map(callable, methods)) and hasattr(value, "may_forget")
-
-
-def _absolute(url: str) -> str:
-    """Return the URL with the path of a SQLite file absolute, so that a child in another folder finds the same file."""
-    path = url.removeprefix("sqlite:///")
-    if path == url or not path or path[0] in "/:~?":
-        return url
-    return f"sqlite:///{Path.cwd() / path}"
 
 
 def _names(fields: Iterable[str]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pumpkit import frames
 from pumpkit.errors import BufferBusy
-from pumpkit.reporter import process
+from pumpkit.reporter import buffer_url, process
 from pumpkit.reporter.framer import Frame
 from pumpkit.reporter.link import APPEND_FRAMES, Failed
 from pumpkit.reporter.log_lines import log
@@ -50,7 +50,7 @@ def file_for(url: str | None, folder: str | None) -> Path:
     """Return the file that stands in for a buffer, named after its URL (without the password)."""
     from pumpkit.buffers import registry
 
-    name = hashlib.sha256(registry.shown(url or registry.default_url()).encode()).hexdigest()[:16]
+    name = hashlib.sha256(registry.shown(url or buffer_url.default()).encode()).hexdigest()[:16]
     return Path(folder or registry.state_folder() / "spill", f"{name}.db")
 
 

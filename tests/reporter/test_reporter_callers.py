@@ -3,6 +3,7 @@
 import gc
 import logging
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -39,6 +40,23 @@ def test_a_tally_loses_no_count_of_many_threads() -> None:
         thread.join()
     assert seen == sorted(seen)
     assert tally.read() == tally.read() == 160_000
+
+
+def test_a_tally_can_be_read_while_it_is_read() -> None:
+    """A signal handler that asks for the count changes nothing for whom it interrupted."""
+    tally = Tally()
+    for _ in range(5):
+        tally.add()
+    seen: list[int] = []
+
+    def interrupted(frame: object, event: str, argument: object) -> None:
+        sys.setprofile(None)
+        seen.append(tally.read())
+
+    sys.setprofile(interrupted)
+    seen.append(tally.read())
+    sys.setprofile(None)
+    assert [*seen, tally.read()] == [5, 5, 5]
 
 
 def test_a_bell_that_was_rung_before_ends_the_next_wait_only() -> None:
@@ -157,6 +175,20 @@ def test_reporters_are_not_kept_alive(log: Any, wait_until: Any) -> None:
     gc.collect()
     assert [reference() for reference in outboxes] == [None] * 3
     assert _numbers(log) == [1, 2, 2]
+
+
+def test_a_subclass_may_have_a_record_method_of_its_own(log: Any) -> None:
+    """It is called, and what it hands on is recorded."""
+
+    class Mine(Reporter):
+        def record(self, record: object) -> None:
+            assert isinstance(record, dict)
+            super().record({**record, "tenant": "t1"})
+
+    with Mine(log) as reporter:
+        reporter.record({"n": 1})
+        reporter.record({"n": 2})
+    assert log.records() == [{"n": 1, "tenant": "t1"}, {"n": 2, "tenant": "t1"}]
 
 
 def test_a_record_method_keeps_its_reporter(log: Any) -> None:

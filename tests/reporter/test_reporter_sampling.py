@@ -1,5 +1,6 @@
 """Which records are taken, and what of them leaves the process."""
 
+import enum
 import os
 import random
 import socket
@@ -21,6 +22,13 @@ class Odd:
     @property
     def user(self) -> str:
         raise RuntimeError("no user")
+
+
+class Plan(enum.Enum):
+    FREE = "free"
+    GOLD = "gold"
+    PRO = "pro"
+    TEAM = "team"
 
 
 @attrs.define
@@ -72,6 +80,13 @@ def test_objects_and_mappings_are_sampled_alike(value: Any, rate: float) -> None
     assert take({"user": value}) or not sampling.chooser(Sample(rate / 2, key="user"))({"user": value})
 
 
+@pytest.mark.parametrize("plan", list(Plan))
+def test_a_member_of_an_enum_is_sampled_as_its_value(plan: Plan) -> None:
+    """They are the same at the sink, so services that record either take the same records."""
+    take = sampling.chooser(Sample(0.5, key="plan"))
+    assert take({"plan": plan}) == take({"plan": plan.value})
+
+
 def test_sampling_leaves_the_numbers_of_the_application_alone(make_reporter: Any) -> None:
     """A program that has seeded `random` gets the same numbers with a sampled reporter as without."""
     random.seed(7)
@@ -83,7 +98,9 @@ def test_sampling_leaves_the_numbers_of_the_application_alone(make_reporter: Any
     assert [random.random() for _ in range(3)] == expected
 
 
-@pytest.mark.parametrize("sample", [0, -0.1, 1.5, True, "0.1", float("nan"), Sample(0), Sample(0.1, key="")])
+@pytest.mark.parametrize(
+    "sample", [0, -0.1, 1.5, True, "0.1", float("nan"), float("inf"), 10**400, Sample(0), Sample(0.1, key="")]
+)
 def test_a_wrong_sample_is_refused(sample: Any) -> None:
     """What is no share raises ValueError and says what it must be."""
     with pytest.raises(ValueError, match=r"sample=.*above 0 and up to 1"):

@@ -11,6 +11,7 @@ import pytest
 from pumpkit import Reporter
 from pumpkit.buffers.registry import GROUP
 from pumpkit.reporter.settings import SCHEMES, Options, Settings
+from pumpkit.reporter.spill import file_for
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,8 @@ from pumpkit.reporter.settings import SCHEMES, Options, Settings
         ({"flush_interval": float("nan")}, ["flush_interval=nan", "seconds"]),
         ({"flush_interval": float("inf")}, ["flush_interval=inf"]),
         ({"flush_interval": "200ms"}, ["flush_interval='200ms'"]),
+        ({"exit_timeout": 10**400}, ["exit_timeout=1000", "seconds"]),
+        ({"block_timeout": 10**400}, ["block_timeout=1000", "seconds"]),
         ({"pool_size": 0}, ["pool_size=0"]),
         ({"overflow": "drop"}, ["overflow='drop'", "drop-newest", "drop-oldest", "block"]),
         ({"block_timeout": -0.1}, ["block_timeout=-0.1"]),
@@ -91,6 +94,49 @@ def test_a_relative_file_is_fixed_when_the_reporter_is_made(tmp_path: Path, monk
     for url in ("sqlite:////tmp/a.db", "sqlite:///", "sqlite:///:memory:", "sqlite:///~/a", "redis://h/0", "sqlite:a"):
         assert Settings(url).checked().buffer == url
     assert os.getcwd() == str(tmp_path)
+
+
+def test_a_relative_file_in_the_environment_is_fixed_when_the_program_begins(program: Any) -> None:
+    """A daemon that goes to another folder reports where it would have reported before, its children too."""
+    program.environment["PUMPKIT_BUFFER"] = "sqlite:///buffer.db"
+    program.run(
+        """
+        import os, pumpkit
+        os.mkdir("elsewhere")
+        os.chdir("elsewhere")
+        pumpkit.record({"n": 0})
+        pumpkit.flush(30)
+        if os.fork():
+            os.wait()
+        else:
+            pumpkit.record({"n": 1})
+            pumpkit.flush(30)
+            os._exit(0)
+        """
+    )
+    assert [record["n"] for record in program.records()] == [0, 1]
+    assert os.listdir(program.folder / "elsewhere") == []
+
+
+def test_a_spill_file_is_named_after_the_whole_path_of_the_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs in two folders whose environment names the same relative path have two buffers."""
+    monkeypatch.setenv("PUMPKIT_BUFFER", "sqlite:///a.db")
+    assert file_for(None, "/spill") == file_for(f"sqlite:///{os.getcwd()}/a.db", "/spill")
+
+
+def test_a_program_whose_folder_was_removed_may_import_the_reporter(program: Any) -> None:
+    """Only a relative path needs to know where it starts."""
+    program.run(
+        """
+        import os
+        os.mkdir("gone")
+        os.chdir("gone")
+        os.rmdir("../gone")
+        import pumpkit
+        pumpkit.record({"n": 0})
+        """
+    )
+    assert [record["n"] for record in program.records()] == [0]
 
 
 def test_common_fields_are_what_the_wire_makes_of_them() -> None:
