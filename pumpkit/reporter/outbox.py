@@ -61,6 +61,7 @@ class Outbox:
         self._said_where = False  # it may connect every few seconds
         self._thread: threading.Thread | None = None
         self._leaving = False  # the interpreter ends, and waits for the thread
+        self._abandoned = False  # this is a child of the process that it belongs to
         self._starting = threading.Lock()
         self._start_again = 0.0
         self._driving = threading.Lock()
@@ -119,6 +120,10 @@ class Outbox:
         self.queue.extend(records)
         self._start()
 
+    def abandon(self) -> None:
+        """Send nothing any more, in the child of a fork. A caller may be at it, if a signal handler has forked."""
+        self._abandoned = True
+
     def _append(self, record: object) -> None:
         """Do what `append` is to do where it is more than to append."""
         if self._taken and not self._taken(record):
@@ -162,7 +167,7 @@ class Outbox:
         """Start the thread unless it runs; return whether it does. Never waits: another caller may be at it."""
         if self._alive:
             return True
-        if self._stop_at is not None or self._leaving or time.monotonic() < self._start_again:
+        if self._stop_at is not None or self._leaving or self._abandoned or time.monotonic() < self._start_again:
             return False
         if not self._starting.acquire(blocking=False):
             return False
@@ -216,7 +221,7 @@ class Outbox:
         """Wait until what was asked for has settled; return False if it has not after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         try:
-            while not ask.over.is_set() and (left := deadline - time.monotonic()) > 0:
+            while not (ask.over.is_set() or self._abandoned) and (left := deadline - time.monotonic()) > 0:
                 if not self._start() and self._drive_here(deadline, ask):
                     break
                 self._bell.ring()
@@ -268,7 +273,7 @@ class Outbox:
 
     def _drive_here(self, deadline: float, ask: Ask | None = None) -> bool:
         """Send what waits, or what a flush asks for, by the calling thread; return False if another is at it."""
-        if not self._driving.acquire(blocking=False):
+        if self._abandoned or not self._driving.acquire(blocking=False):
             return False
         try:
             self._drive(deadline, ask)
@@ -280,6 +285,8 @@ class Outbox:
         """Send until told to stop; with `until`, until then at most, and only while something (or `ask`) waits."""
         ending = False
         while True:
+            if self._abandoned:
+                return
             deadline = self._stop_at if until is None else until
             if until is None and self._leaving:  # the exit handler sends the rest
                 return

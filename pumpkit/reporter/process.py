@@ -139,7 +139,9 @@ def begin_anew() -> None:
     _forks.clear()
     _forks_holding.clear()
     # With the parent's connections: to use or even to close one here could take locks away from the parent.
-    _parked.extend(_outboxes.values())
+    for outbox in _outboxes.values():
+        outbox.abandon()
+        _parked.append(outbox)
     _outboxes.clear()
     for forked in watched():
         forked.renew()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
+import apsw
 import pytest
 
 from pumpkit import Reporter
@@ -256,3 +257,48 @@ def test_greenlets_that_record_and_flush_do_not_block_each_other(program: Any) -
         """
     )
     assert out == "FlushResult(sent=3, pending=0, dropped=0)\n"
+
+
+# A fork in the middle ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threads", [True, False], ids=["", "without-threads"])
+def test_a_flush_that_a_fork_interrupts_goes_on_in_the_parent_only(program: Any, threads: bool) -> None:
+    """A signal handler that forks, to replace a worker say: the child sends nothing that is its parent's."""
+    open_buffer(program.url).close()
+    connection = apsw.Connection(program.url.removeprefix("sqlite:///"))
+    connection.execute("BEGIN IMMEDIATE")  # until the child has returned from the flush
+    try:
+        process = program.start(
+            f"""
+            import os, signal, threading
+            import pumpkit
+
+            def fork(number, frame):
+                global child
+                child = os.fork()
+
+            def refuse(thread):
+                raise RuntimeError("can't start new thread")
+
+            if not {threads}:
+                threading.Thread.start = refuse
+            signal.signal(signal.SIGALRM, fork)
+            reporter = pumpkit.Reporter(exit_timeout=30)
+            reporter.record({{"n": 0}})
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            result = reporter.flush(60)
+            if not child:
+                print(result, threading.active_count(), flush=True)
+                reporter.record({{"n": 1}})
+                reporter.flush(60)
+                os._exit(0)
+            os.waitpid(child, 0)
+            """
+        )
+        assert process.stdout.readline() == "FlushResult(sent=0, pending=0, dropped=0) 1\n"
+    finally:
+        connection.close()
+    program.end(process)
+    assert sorted(record["n"] for record in program.records()) == [0, 1]
+    assert len({record["_producer"] for record in program.records()}) == 2
