@@ -107,6 +107,18 @@ class Framer:
         """Return a frame without records, which only carries the drops."""
         return self._frame([], 0, drops)
 
+    def question(self, first: int | None = None) -> Frame:
+        """Return a frame without records or news: the answer to it says whether the buffer has all before `first`.
+
+        None stands for the next record.
+        """
+        first = self._next_seq if first is None else first
+        created_ms = time.time_ns() // 1_000_000
+        data = frames.pack_frame(
+            producer=self.producer, first=first, runs=[], created_ms=created_ms, source=self._source, codec=frames.RAW
+        )
+        return Frame(first, 0, data)
+
     def _frame(self, runs: list[tuple[bytes, int]], count: int, drops: Mapping[str, int]) -> Frame:
         told = {cause: total for cause, total in {**drops, **self.rejected}.items() if total}
         data = frames.pack_frame(

@@ -44,6 +44,8 @@ class Link:
         #: Whether an append is in flight, and how long the last one took, in seconds.
         self.asking = False
         self.append_seconds: float | None = None
+        #: Bytes of the frames that the buffer has confirmed.
+        self.sent_bytes = 0
         #: When the next attempt is due, by the clock; and since when the buffer has been away.
         self.retry_at = clock()
         self.down_since = 0.0
@@ -80,6 +82,7 @@ class Link:
             self.asking = False
             self.append_seconds = time.monotonic() - began
         if gap is None:
+            self.sent_bytes += sum(map(len, frames))
             self._succeeded()
         return gap
 
@@ -99,19 +102,18 @@ class Link:
 
     def _succeeded(self) -> None:
         now = self._clock()
-        if self.trouble is not None:
-            log.warning("the buffer takes records again, after %.1f s", now - self.down_since)
-        self.trouble = None
+        before, self.trouble = self.trouble, None
         self._failures = 0
         self.retry_at = now
+        if before is not None:
+            log.warning("the buffer takes records again, after %.1f s", now - self.down_since)
 
     def _failed(self, error: Exception) -> None:
         now = self._clock()
         kind = _kind(error)
+        is_news = self.trouble is None or kind != self._kind
         if self.trouble is None:
             self.down_since = now
-        if self.trouble is None or kind != self._kind:
-            log.error("%s: %s (records are kept in memory, up to the bounds)", kind, error)
         self._kind = kind
         self.trouble = self.last_error = f"{kind}: {error}"
         self._failures += 1
@@ -121,6 +123,8 @@ class Link:
         self.retry_at = now + pause * self._jitter.uniform(0.5, 1.0)
         if self._failures % _RECONNECT_AFTER == 0:
             self.close()
+        if is_news:
+            log.error("%s: %s (records are kept in memory, up to the bounds)", kind, error)
 
 
 def _kind(error: Exception) -> str:

@@ -5,11 +5,9 @@ lost answer doubles nothing. Confirmed frames stay in a window for a while if th
 misses is pending again. What is in the spill file comes before what is pending, for the buffer takes frames in order.
 """
 
-import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pumpkit.frames import MAX_RECORDS
@@ -19,7 +17,7 @@ from pumpkit.reporter.link import APPEND_FRAMES, Failed, Link
 from pumpkit.reporter.log_lines import log
 from pumpkit.reporter.reentrant import Tally
 from pumpkit.reporter.settings import Log, Settings
-from pumpkit.reporter.spill import Spill, file_for
+from pumpkit.reporter.spill import Spill, open_spill
 from pumpkit.reporter.window import Window
 
 if TYPE_CHECKING:
@@ -68,8 +66,7 @@ class Sender:
         self.sampled = Tally()
         #: How often a record was confirmed: more than once if the buffer forgot it in between.
         self.confirmations = 0
-        #: Bytes of confirmed frames, and how many records the buffer was handed at least once.
-        self.sent_bytes = 0
+        #: How many records the buffer was handed at least once.
         self.sent = 0
         #: Frames that were packed and not confirmed, oldest first.
         self.pending: deque[Frame] = deque()
@@ -112,6 +109,11 @@ class Sender:
     def spilled(self) -> int:
         """How many records are in the spill file, and not sent on as far as is known."""
         return self._spill.mine if self._spill else 0
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of the frames that the buffer has confirmed."""
+        return self.link.sent_bytes
 
     @property
     def _lost(self) -> int:
@@ -197,9 +199,9 @@ class Sender:
         if self._framer is None:
             with process.importing():
                 codec = best_codec()
-            self._framer = Framer(self._queue, self._settings, codec)
             if self._settings.overflow == "spill":
-                self._spill = self._make_spill()
+                self._spill = open_spill(self._settings, self.link, self._clock)
+            self._framer = Framer(self._queue, self._settings, codec)
             self._since = self._added = self._clock()
         return self._framer
 
@@ -211,7 +213,7 @@ class Sender:
         goal = framer.taken + len(self._queue) if due else 0  # what comes meanwhile waits for its own time
         if not framer.waiting:
             self._since = now
-        if not due and len(self._queue) >= _FOUND // 2:
+        if not due and self._room and len(self._queue) >= _FOUND // 2:
             framer.fill()
         for _ in range(APPEND_FRAMES):
             if not self._room or (framer.framed >= goal and framer.waiting < self._frame_size):
@@ -235,26 +237,23 @@ class Sender:
 
     @property
     def _curious(self) -> bool:
-        """Whether there is a question to the buffer, and nothing on its way that asks as well."""
-        return bool(self.window or self.link.trouble) and not (self.pending or self.spilled)
+        """Whether there is a question to the buffer: whether it still has everything, or is back."""
+        return bool(self.window or self.link.trouble)
 
     @property
     def _sendable(self) -> bool:
         """Whether the oldest pending frame may be sent now: what is in the spill file comes before younger ones."""
-        return bool(self.pending) and not (
-            self._spill and self._spill.mine and self.pending[0].first >= self._spill.first
-        )
+        return bool(self.pending) and not (self._spill and self._spill.holds_up(self.pending[0]))
 
     def _append(self, timeout: float) -> None:
         """Send what is pending, some frames at a time."""
         kept: list[Frame] = []
         size = 0
-        before = self._spill.first if self._spill and self._spill.mine else None
         for frame in self.pending:
             size += len(frame.data)
             if kept and (len(kept) == APPEND_FRAMES or size > _APPEND_BYTES):
                 break
-            if before is not None and frame.first >= before:
+            if self._spill and self._spill.holds_up(frame):
                 break
             kept.append(frame)
         if not self._send(kept, timeout):
@@ -265,11 +264,9 @@ class Sender:
             self.confirmations += frame.total
 
     def _ask(self, timeout: float) -> None:
-        """Ask the buffer whether it still has what is in the window, by a frame without records."""
-        drops = self.drops()
-        framer = self._ready()
-        if drops == framer.told:  # else a frame that tells of them, and must not be lost, will soon ask as well
-            self._send([framer.drops_frame(drops)], timeout)
+        """Ask the buffer whether it has all that is neither spilled nor in memory, by a frame without records."""
+        first = self._spill.first if self._spill and self._spill.mine else None
+        self._send([self._ready().question(first)], timeout)
 
     def _send(self, kept: list[Frame], timeout: float) -> bool:
         """Append frames of this reporter; return whether the buffer has them now. Raises nothing."""
@@ -283,7 +280,6 @@ class Sender:
             self._fill(gap, kept[0])
             return False
         now = self._clock()
-        self.sent_bytes += sum(len(frame.data) for frame in kept)
         self._ask_at = now + _ASK
         self.window.expire(now)
         if self.link.may_forget:
@@ -307,12 +303,6 @@ class Sender:
 
     # The spill file -----------------------------------------------------------------------------------------
 
-    def _make_spill(self) -> Spill:
-        settings = self._settings
-        with process.importing():
-            file = file_for(settings.buffer if isinstance(settings.buffer, str) else None, settings.spill_folder)
-        return Spill(file, settings.spill_bytes, self._clock)
-
     def _spill_over(self, hurry: bool) -> None:
         """Move frames into the spill file if the buffer has been away for some time, or there is none to wait."""
         spill = self._spill
@@ -327,7 +317,7 @@ class Sender:
             frames = list(self.pending)
             start = sum(frame.first < spill.next_seq for frame in frames)  # older ones would be taken for known ones
             some = frames[start : start + APPEND_FRAMES]
-            if not some or not spill.put(some):
+            if not some or not spill.put(some, APPEND_TIMEOUT):
                 return
             self.pending = deque(frames[:start] + frames[start + len(some) :])
             self.pending_bytes -= sum(len(frame.data) for frame in some)
@@ -339,23 +329,13 @@ class Sender:
         spill = self._spill
         if spill is None or self._clock() < self.link.retry_at:  # an append has failed just now
             return
-        before, lost = spill.mine, spill.lost
-        with contextlib.suppress(Failed):
-            spill.send_on(partial(self._append_spilled, timeout), self._ready().producer)
-        self.confirmations += before - spill.mine - (spill.lost - lost)
+        before = spill.mine
+        spill.send_on(self._ready().producer, self._send, self._confirm, timeout)
         if before and not spill.mine:  # it does not send on drops: tell of them, and see whether the buffer is back
             self._add(self._ready().drops_frame(self.drops()))
 
-    def _append_spilled(self, timeout: float, frames: list[Frame], mine: bool) -> bool:
-        if mine:
-            return self._send(frames, timeout)
-        blobs = [frame.data for frame in frames]
-        gap = self.link.append(blobs, timeout)
-        if gap is not None:
-            log.error("the buffer lacks %d records of another process", frames[0].first - gap.next_seq)
-            gap = self.link.append(blobs, timeout, accept_gap=True)
-        self.sent_bytes += sum(map(len, blobs))
-        return gap is None
+    def _confirm(self, records: int) -> None:
+        self.confirmations += records
 
     # Pace ---------------------------------------------------------------------------------------------------
 
@@ -366,6 +346,8 @@ class Sender:
             return 0.0
         self._look = max(_SHORTEST_PAUSE, min(_LONGEST_PAUSE, self._look * min(2.0, _FOUND / max(packed, 1))))
         pause = min(self._look, max(_SHORTEST_PAUSE, self._settings.flush_interval))
+        if self._spill and self._spill.has_more and now >= self.link.retry_at:
+            pause = min(pause, _SHORTEST_PAUSE)
         if self._sendable:
             pause = min(pause, self.link.retry_at - now)
         elif waiting and not self.pending:  # else nothing becomes due: what is pending waits for the spill file

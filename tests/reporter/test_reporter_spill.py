@@ -2,57 +2,18 @@
 
 import os
 import shutil
-import signal
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pumpkit import Reporter, frames
+from pumpkit import Reporter
 from pumpkit.buffers import open_buffer
 from pumpkit.buffers.sqlite.buffer import SqliteBuffer
-from pumpkit.errors import BufferConfigError, BufferFull, BufferUnavailable
+from pumpkit.errors import BufferConfigError, BufferFull
 from pumpkit.ids import record_ids
 from pumpkit.reporter.spill import file_for
-from tests.reporter.conftest import Desk, FakeLog, ForgetfulLog
-
-AWAY = BufferUnavailable("away")
-
-
-@pytest.fixture
-def new_desk(log: FakeLog, tmp_path: Path) -> Any:
-    """Return a maker of senders that spill into one file; they report to `log`."""
-
-    def make(**options: Any) -> Desk:
-        options = {"buffer": "sqlite:////of/the/test.db", "spill_folder": str(tmp_path), **options}
-        return Desk(options.pop("log", log), overflow="spill", **options)
-
-    return make
-
-
-@pytest.fixture
-def desk(new_desk: Any) -> Desk:
-    """Return a sender that spills."""
-    return new_desk()  # type: ignore[no-any-return]
-
-
-def _spill(desk: Desk, number: int) -> None:
-    """Record while the buffer is away, for long enough that it is spilled."""
-    desk.log.down = desk.log.down or AWAY
-    desk.record(number)
-    for seconds in (0.0, 0.5, 2.0):
-        desk.turn(seconds)
-
-
-def _balanced(desk: Desk) -> bool:
-    sender = desk.sender
-    gone = sum(sender.drops().values())
-    return desk.recorded == sender.confirmed + sender.spilled + sender.in_memory + gone
-
-
-def _numbers(log: FakeLog) -> list[int]:
-    return [record["n"] for record in log.records()]
+from tests.reporter.conftest import AWAY, Desk, FakeLog, ForgetfulLog, balanced, numbers, spill
 
 
 def test_a_short_absence_stays_in_memory(desk: Desk, tmp_path: Path) -> None:
@@ -65,7 +26,7 @@ def test_a_short_absence_stays_in_memory(desk: Desk, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     desk.log.down = None
     desk.until(lambda: desk.sender.idle)
-    assert _numbers(desk.log) == list(range(10))
+    assert numbers(desk.log) == list(range(10))
 
 
 def test_what_was_spilled_is_sent_on_in_order_with_its_ids_once_the_buffer_is_back(
@@ -75,14 +36,14 @@ def test_what_was_spilled_is_sent_on_in_order_with_its_ids_once_the_buffer_is_ba
     desk.turn()
     desk.record(5)
     desk.turn(0.5)
-    _spill(desk, 10)
+    spill(desk, 10)
     assert (desk.sender.confirmed, desk.sender.spilled, desk.sender.in_memory) == (5, 10, 0)
     desk.record(7)
     desk.turn(0.5)
-    assert _balanced(desk)
+    assert balanced(desk)
     desk.log.down = None
     desk.until(lambda: desk.sender.idle and not desk.sender.spilled)
-    assert _numbers(desk.log) == list(range(22))
+    assert numbers(desk.log) == list(range(22))
     assert desk.sender.producer is not None
     assert desk.log.ids() == list(record_ids(desk.sender.producer, 0, 22))
     assert desk.log.lost == 0
@@ -100,26 +61,7 @@ def test_a_memory_that_is_half_full_is_spilled_at_once(new_desk: Any) -> None:
         desk.turn(0.001)
     assert desk.sender.spilled > 4_000
     assert not desk.sender.drops()
-    assert _balanced(desk)
-
-
-def test_an_end_without_a_buffer_spills_and_the_next_process_sends_on(new_desk: Any) -> None:
-    """What is in memory at the end is not lost: another reporter to the same buffer finds the file."""
-    first, log = new_desk(), new_desk().log
-    log.down = AWAY
-    first.record(100)
-    first.turn(hurry=True)
-    assert first.sender.idle
-    first.sender.finish(1.0)
-    assert (first.sender.spilled, first.sender.in_memory) == (100, 0)
-    log.down = None
-    second = new_desk()
-    second.record(3)
-    second.until(lambda: len(log.records()) == 103)
-    assert sorted(_numbers(log)) == sorted([*range(100), *range(3)])
-    assert len(set(log.ids())) == 103
-    assert second.sender.confirmed == 3
-    assert log.lost == 0
+    assert balanced(desk)
 
 
 def test_a_flush_is_over_once_everything_is_in_the_file(tmp_path: Path, wait_until: Any) -> None:
@@ -148,11 +90,11 @@ def test_lost_answers_double_nothing(desk: Desk) -> None:
     desk.log.faults.extend([("lost", AWAY)] * 3)
     desk.record(10)
     desk.turn(0.5)
-    _spill(desk, 10)
+    spill(desk, 10)
     desk.log.down = None
     desk.log.faults.extend([("lost", AWAY)] * 2)
     desk.until(lambda: desk.sender.idle and not desk.sender.spilled)
-    assert _numbers(desk.log) == list(range(20))
+    assert numbers(desk.log) == list(range(20))
     assert desk.sender.confirmed == 20
 
 
@@ -169,72 +111,14 @@ def test_a_full_spill_file_leaves_records_in_memory_then_drops_are_counted(new_d
                 desk.sender.full.add()
             desk.recorded += 1
         desk.turn(0.5)
-        assert _balanced(desk)
+        assert balanced(desk)
     (file,) = Path(file_for("sqlite:////of/the/test.db", desk.folder)).parent.glob("*.db")
     assert file.stat().st_size < 600_000
     assert desk.sender.spilled > 100
     desk.log.down = None
     desk.until(lambda: desk.sender.idle and not desk.sender.spilled)
     assert len(desk.log.records()) == desk.recorded - sum(desk.sender.drops().values())
-    assert _numbers(desk.log) == sorted(_numbers(desk.log))
-
-
-def test_drops_of_a_process_that_ended_are_told_by_the_next(new_desk: Any, log: FakeLog) -> None:
-    """Its farewell is in the file too."""
-    first = new_desk()
-    log.down = AWAY
-    first.record(2)
-    for _ in range(3):
-        first.sender.full.add()
-    first.turn(hurry=True)
-    first.sender.finish(1.0)
-    log.down = None
-    second = new_desk()
-    second.record(1)
-    second.until(lambda: log.total_drops() == {"full": 3} and len(log.records()) == 3)
-
-
-def test_two_reporters_share_a_file_and_each_sends_on_what_both_have_put_there(new_desk: Any, log: FakeLog) -> None:
-    """Each keeps its own order, and each learns that its records have arrived."""
-    desks = [new_desk(), new_desk()]
-    for _ in range(3):
-        for desk in desks:
-            _spill(desk, 5)
-    log.down = None
-    for _ in range(200):
-        for desk in desks:
-            desk.turn(0.1)
-    assert [desk.sender.confirmed for desk in desks] == [15, 15]
-    assert [desk.sender.spilled for desk in desks] == [0, 0]
-    for desk in desks:
-        mine = [
-            record["n"]
-            for frame in log.stored
-            if frames.read_header(frame).producer == desk.sender.producer
-            for record in frames.decode(frame).records
-        ]
-        assert mine == list(range(15))
-
-
-def test_younger_records_wait_while_another_process_has_the_file(new_desk: Any, log: FakeLog) -> None:
-    """A reporter whose spilled records are being sent on by another does not overtake them."""
-    first, second = new_desk(), new_desk()
-    _spill(first, 5)
-    _spill(second, 5)
-    file = file_for("sqlite:////of/the/test.db", first.folder)
-    other = open_buffer(f"sqlite:///{file}")
-    cursor = other.cursor("spill")  # as that process
-    log.down = None
-    first.record(5)
-    first.turn(6.0)
-    first.turn(6.0)
-    assert log.records() == []
-    assert first.sender.confirmed == 0
-    assert _balanced(first)
-    cursor.close()
-    other.close()
-    first.until(lambda: first.sender.idle and not first.sender.spilled)
-    assert log.lost == 0
+    assert numbers(desk.log) == sorted(numbers(desk.log))
 
 
 def test_a_buffer_that_forgets_gets_the_window_first_then_what_was_spilled(new_desk: Any) -> None:
@@ -245,11 +129,11 @@ def test_a_buffer_that_forgets_gets_the_window_first_then_what_was_spilled(new_d
     for _ in range(3):
         desk.record(5)
         desk.turn(0.5)
-    _spill(desk, 5)
+    spill(desk, 5)
     log.go_back(2)
     log.down = None
     desk.until(lambda: desk.sender.idle and not desk.sender.spilled)
-    assert _numbers(log) == list(range(20))
+    assert numbers(log) == list(range(20))
     assert log.lost == 0
     assert desk.sender.resent == 10
     assert desk.sender.confirmed == 20
@@ -261,7 +145,7 @@ def test_older_frames_than_the_file_ever_had_are_not_put_there(new_desk: Any) ->
     desk = new_desk(log=log)
     desk.record(5)
     desk.turn(0.5)
-    _spill(desk, 5)
+    spill(desk, 5)
     log.down = None
     desk.until(lambda: desk.sender.idle and not desk.sender.spilled)
     log.go_back(2)
@@ -275,26 +159,25 @@ def test_older_frames_than_the_file_ever_had_are_not_put_there(new_desk: Any) ->
     desk.turn(0.5)
     desk.turn(2.0)
     desk.turn(2.0)
-    assert _balanced(desk)
+    assert balanced(desk)
     log.down = None
     desk.until(lambda: desk.sender.idle and not desk.sender.spilled)
-    assert _numbers(log) == list(range(15))
+    assert numbers(log) == list(range(15))
 
 
 def test_a_file_that_somebody_removed_is_counted_as_unsent(
     desk: Desk, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What was in it is lost, and neither confirmed nor forgotten."""
-    _spill(desk, 10)
+    spill(desk, 10)
     desk.sender._spill.close()  # type: ignore[union-attr]
-    for path in tmp_path.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    _remove(tmp_path)
     desk.log.down = None
     desk.record(5)
     desk.until(lambda: desk.sender.idle and not desk.sender.spilled)
     assert desk.sender.drops() == {"unsent": 10}
     assert desk.sender.confirmed == 5
-    assert _balanced(desk)
+    assert balanced(desk)
     assert any("was removed, and 10 records that were in it are lost" in message for message in caplog.messages)
 
 
@@ -305,19 +188,19 @@ def test_a_folder_that_cannot_be_used_is_told_once_and_records_stay_in_memory(
     (tmp_path / "file").write_text("")
     desk = new_desk(spill_folder=str(tmp_path / "file"))
     for _ in range(5):
-        _spill(desk, 10)
+        spill(desk, 10)
     assert (desk.sender.spilled, desk.sender.in_memory) == (0, 50)
     assert sum("cannot be used" in message for message in caplog.messages) == 1
     desk.log.down = None
     desk.until(lambda: desk.sender.idle)
-    assert _numbers(desk.log) == list(range(50))
+    assert numbers(desk.log) == list(range(50))
 
 
 @pytest.mark.parametrize("error", [BufferFull("full"), BufferConfigError("wrong"), OSError("broken")])
 def test_whatever_the_trouble_is_records_are_spilled(desk: Desk, error: Exception) -> None:
     """A full buffer, a wrong setting, a fault of a driver."""
     desk.log.down = error
-    _spill(desk, 10)
+    spill(desk, 10)
     assert desk.sender.spilled == 10
 
 
@@ -341,14 +224,14 @@ def test_a_file_that_fails_between_its_steps_is_counted_right(desk: Desk, monkey
         return stats(buffer)
 
     monkeypatch.setattr(SqliteBuffer, "stats", failing)
-    _spill(desk, 10)
+    spill(desk, 10)
     assert (desk.sender.spilled, desk.sender.in_memory) == (0, 10)
     desk.log.down = None
     desk.until(lambda: desk.sender.idle)
     for _ in range(5):
         desk.turn(6.0)
     assert (desk.sender.confirmed, desk.sender.spilled, desk.sender.in_memory) == (10, 0, 0)
-    assert _numbers(desk.log) == list(range(10))
+    assert numbers(desk.log) == list(range(10))
 
 
 def test_an_open_buffer_cannot_be_spilled_for(log: FakeLog) -> None:
@@ -367,156 +250,75 @@ def test_buffers_have_files_of_their_own(tmp_path: Path, monkeypatch: pytest.Mon
     assert file_for("redis://:old@one/0", None) == file_for("redis://:new@one/0", None)
 
 
-def test_what_a_killed_process_has_spilled_is_sent_on_by_the_next(program: Any, wait_until: Any) -> None:
-    """The file survives kill -9: all that was in it arrives once, under the ids that it had."""
-    place = program.folder / "place"
-    place.write_text("a file where a folder has to be")
-    program.url = f"sqlite:///{place}/buffer.db"
-    program.environment |= {"PUMPKIT_BUFFER": program.url, "XDG_STATE_HOME": str(program.folder / "state")}
-    victim = program.start(
-        """
-        import time, pumpkit
-        reporter = pumpkit.configure(overflow="spill")
-        for number in range(1_000):
-            pumpkit.record({"n": number})
-        while reporter.stats().spilled < 1_000:
-            time.sleep(0.01)
-        print(reporter.stats().producer, flush=True)
-        time.sleep(60)
-        """
-    )
-    producer = victim.stdout.readline().strip()
-    victim.send_signal(signal.SIGKILL)
-    victim.wait(30)
-    place.unlink()
-    following = program.start(
-        """
-        import sys, pumpkit
-        pumpkit.configure(overflow="spill")
-        pumpkit.record({"n": "next"})
-        sys.stdin.readline()
-        """
-    )
-    wait_until(lambda: (place / "buffer.db").exists())
-    buffer = open_buffer(program.url)
-    wait_until(lambda: buffer.stats().stored == 1_001)
-    buffer.close()
-    following.communicate("end\n", timeout=30)
-    found = program.records()
-    assert [record["n"] for record in found if record["_producer"] == producer] == list(range(1_000))
-    assert len(found) == 1_001
-
-
-def test_parent_and_child_of_a_fork_spill_apart(program: Any) -> None:
-    """Both have records in the file when they fork and end; all of them arrive once."""
-    place = program.folder / "place"
-    place.write_text("a file where a folder has to be")
-    program.url = f"sqlite:///{place}/buffer.db"
-    program.environment |= {"PUMPKIT_BUFFER": program.url, "XDG_STATE_HOME": str(program.folder / "state")}
-    code = """
-        import os, sys, pumpkit
-        pumpkit.configure(overflow="spill")
-        for number in range(100):
-            pumpkit.record({"n": number, "who": 0})
-        assert pumpkit.flush(30).pending == 100
-        child = os.fork()
-        for number in range(100):
-            pumpkit.record({"n": number, "who": 1 if child else 2})
-        if child:
-            os.waitpid(child, 0)
-    """
-    _, err = program.run(code)
-    assert "could not be sent" not in err
-    place.unlink()
-    program.run(
-        """
-        import time, pumpkit
-        from pumpkit.buffers import open_buffer
-        pumpkit.configure(overflow="spill")
-        pumpkit.record({"n": 0, "who": 3})
-        pumpkit.flush()
-        buffer = open_buffer()
-        while buffer.stats().stored < 301:
-            time.sleep(0.01)
-        """
-    )
-    found = program.records()
-    assert sorted((record["who"], record["n"]) for record in found) == [
-        (who, n) for who in range(4) for n in range(100 if who < 3 else 1)
-    ]
-
-
-def test_a_reporter_that_has_nothing_more_to_send_notices_that_the_buffer_is_back(new_desk: Any, log: FakeLog) -> None:
-    """Its last frame, which only told of drops, is in the file; it still sends on what a killed process left there."""
-    killed, idle = new_desk(), new_desk()
-    log.down = AWAY
-    idle.turn()
-    idle.sender.full.add()
-    for seconds in (0.5, 2.0):
-        idle.turn(seconds)
-    assert idle.sender.idle
-    _spill(killed, 5)
-    killed.sender._spill.close()  # type: ignore[union-attr]
-    log.down = None
-    for _ in range(10):
-        idle.turn(6.0)
-    assert len(log.records()) == 5
-    assert idle.sender.link.trouble is None
-
-
-def test_what_is_put_there_in_the_moment_of_a_look_is_found(new_desk: Any, log: FakeLog) -> None:
-    """Clocks of files are coarse: one that was written just now may be written again and look the same."""
-    first, second, third = new_desk(), new_desk(), new_desk()
-    for desk in (first, second):
-        _spill(desk, 5)
-        log.down = None
-        desk.until(lambda desk=desk: desk.sender.idle and not desk.sender.spilled)  # type: ignore[misc]
-    file = file_for("sqlite:////of/the/test.db", second.folder)
-    looked = {path: path.stat() for path in (file, file.with_name(file.name + "-wal")) if path.exists()}
-    _spill(third, 5)
-    third.sender._spill.close()  # type: ignore[union-attr]
-    for path, before in looked.items():
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-        assert path.stat().st_size == before.st_size
-    log.down = None
-    for _ in range(3):
-        second.turn(10.0)
-    assert len(log.records()) == 15
-
-
-def test_the_file_is_looked_at_once_while_nothing_changes_in_it(new_desk: Any, tmp_path: Path) -> None:
-    """A reporter that finds the file empty does not open it again before somebody has put something into it."""
-    first = new_desk()
-    _spill(first, 5)
-    first.log.down = None
-    first.until(lambda: first.sender.idle and not first.sender.spilled)
-    second = new_desk()
-    file = file_for("sqlite:////of/the/test.db", second.folder)
-    for path in tmp_path.glob(f"{file.name}*"):
-        os.utime(path, (time.time() - 60, time.time() - 60))
-    second.record()
-    second.until(lambda: second.sender.idle)
-    second.turn(10.0)
-    opened: list[int] = []
-    spill = second.sender._spill
-    assert spill is not None
-    open_ = spill._open
-    spill._open = lambda: opened.append(1) or open_()  # type: ignore[method-assign, func-returns-value]
-    for _ in range(10):
-        second.turn(10.0)
-    assert opened == []
-    _spill(first, 5)
-    first.log.down = None
-    second.turn(10.0)
-    assert opened
-
-
 def test_a_full_file_and_an_absence_leave_the_processor_alone(new_desk: Any) -> None:
     """While neither takes what waits, looks stay as rare as ever."""
     desk = new_desk(spill_bytes=200_000)
-    _spill(desk, 50)
+    spill(desk, 50)
     while not desk.sender.pending:
         desk.queue.extend({"x": os.urandom(200)} for _ in range(100))
         desk.turn(0.6)
     desk.queue.extend({"n": n} for n in range(5))
     assert [desk.turn(0.2) for _ in range(20)] == [pytest.approx(0.2, abs=0.1)] * 20
+
+
+def test_a_file_that_was_full_is_emptied_at_full_speed(new_desk: Any) -> None:
+    """That nothing can be put there is no reason not to send on, and what is sent on makes room at once."""
+    desk = new_desk(spill_bytes=10 << 20, buffer_bytes=8 << 20)
+    desk.turn()
+    desk.log.down = AWAY
+    while desk.sender._room:
+        desk.queue.extend({"x": os.urandom(10_000)} for _ in range(100))
+        desk.turn(0.05)
+    assert desk.sender.spilled > 500
+    desk.log.down = None
+    assert desk.until(lambda: desk.sender.idle and not desk.sender.spilled) < 10
+
+
+def _remove(folder: Path) -> None:
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def test_what_is_spilled_after_somebody_removed_the_file_is_not_lost(new_desk: Any, tmp_path: Path) -> None:
+    """Only what was in the old file counts as unsent, also if another process sends the rest on."""
+    first, second = new_desk(), new_desk()
+    spill(first, 10)
+    _remove(tmp_path)
+    spill(second, 1)
+    spill(first, 5)
+    assert first.sender.drops() == {"unsent": 10}
+    first.log.down = None
+    second.until(lambda: len(first.log.records()) == 6)
+    second.turn(6.0)
+    first.turn(6.0)
+    assert first.sender.drops() == {"unsent": 10}
+    assert first.sender.confirmed == 5
+    assert balanced(first)
+
+
+def test_who_was_sending_on_when_the_file_was_removed_lets_go_of_it(new_desk: Any, tmp_path: Path) -> None:
+    """Else nobody in this process could look into the next one."""
+    first, second = new_desk(), new_desk()
+    spill(first, 10)
+    spill(second, 10)
+    first.log.down = None
+    first.until(lambda: first.sender.confirmed == 10)
+    assert first.sender._spill._cursor
+    _remove(tmp_path)
+    first.turn(6.0)
+    second.until(lambda: second.sender.idle and not second.sender.spilled)
+
+
+def test_without_a_home_folder_records_wait_in_memory(
+    new_desk: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line says that there is no place for a spill file, and everything else works."""
+    monkeypatch.setenv("HOME", "~")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    desk = new_desk(spill_folder=None)
+    spill(desk, 10)
+    assert (desk.sender.spilled, desk.sender.in_memory) == (0, 10)
+    assert sum("cannot be spilled" in message for message in caplog.messages) == 1
+    desk.log.down = None
+    desk.until(lambda: desk.sender.idle)
+    assert numbers(desk.log) == list(range(10))
