@@ -15,11 +15,16 @@ from pumpkit.reporter import buffer_url, process, sampling, uwsgi
 from pumpkit.reporter.log_lines import log
 from pumpkit.reporter.reentrant import Bell
 from pumpkit.reporter.sampling import Sample
-from pumpkit.reporter.sender import APPEND_TIMEOUT, Sender
+from pumpkit.reporter.sender import Sender
 from pumpkit.reporter.settings import Log, Settings
 
 #: Seconds a stop may need beyond its deadline, for the append in flight.
 _GRACE = 0.25
+
+#: Share of the time for a stop that is left to a spill file, for what the buffer did not take until then; and seconds
+#: that it is at most.
+_FOR_SPILLING = 0.25
+_SPILLING = 10.0
 
 #: Seconds until a thread that could not be started is tried again, and until a turn after a fault of ours.
 _AGAIN = 1.0
@@ -69,6 +74,7 @@ class Outbox:
         self._asks: deque[Ask] = deque()  # flushes that are new
         self._waiting: list[Ask] = []  # flushes whose target is known
         self._stop_at: float | None = None
+        self._for_spilling = 0.0  # seconds at the end of a stop
 
     def _open(self, timeout: float) -> Log:
         buffer = self._settings.buffer
@@ -113,7 +119,7 @@ class Outbox:
         else:
             self._overflow(record)
         if stop_at is not None and not self._alive:  # an exit handler of the application recorded something
-            self._drive_here(stop_at)
+            self._drive_here(stop_at - self._for_spilling)
 
     def inherit(self, records: deque[Any]) -> None:
         """Take what waited in the parent of this process, which will not send it."""
@@ -233,7 +239,10 @@ class Outbox:
     def stop(self, timeout: float | None = None) -> None:
         """Send what waits, for `timeout` seconds (by default `exit_timeout`), and end. Does not wait; see `join`."""
         if self._stop_at is None:
-            self._stop_at = time.monotonic() + (self.exit_timeout if timeout is None else timeout)
+            seconds = self.exit_timeout if timeout is None else timeout
+            if self._settings.overflow == "spill":
+                self._for_spilling = min(_SPILLING, _FOR_SPILLING * seconds)
+            self._stop_at = time.monotonic() + seconds
         self.limit = 0
         self._bell.ring()
 
@@ -246,7 +255,7 @@ class Outbox:
             thread.join(min(threading.TIMEOUT_MAX, max(0.0, self._stop_at + _GRACE - time.monotonic())))
         unfinished = process.is_expected(self) or not self.sender.idle
         if unfinished and not self._alive and (thread is None or time.monotonic() < self._stop_at):
-            self._drive_here(self._stop_at)
+            self._drive_here(self._stop_at - self._for_spilling)
 
     def left(self) -> str | None:
         """Return what a stop left unsent, in words, None if nothing."""
@@ -287,13 +296,15 @@ class Outbox:
         while True:
             if self._abandoned:
                 return
-            deadline = self._stop_at if until is None else until
+            deadline = until
+            if until is None and self._stop_at is not None:
+                deadline = self._stop_at - self._for_spilling
             if until is None and self._leaving:  # the exit handler sends the rest
                 return
             if self._take_asks() or (deadline is not None and not ending):
                 self.sender.retry_now()
             ending = deadline is not None
-            pause = self._turn(ending or bool(self._waiting), _append_timeout(deadline))
+            pause = self._turn(ending or bool(self._waiting), _left(deadline))
             if self.limit > self._ring_at >= len(self.queue):
                 self._allow(self._ring_at)
             self._answer_asks()
@@ -305,10 +316,10 @@ class Outbox:
         if self._stop_at is not None:
             for ask in self._waiting:  # in vain
                 ask.over.set()
-            self.sender.finish(_append_timeout(deadline))
+            self.sender.finish(self._stop_at - time.monotonic())
             process.forget(self)
 
-    def _turn(self, hurry: bool, timeout: float) -> float:
+    def _turn(self, hurry: bool, timeout: float | None) -> float:
         try:
             return self.sender.turn(hurry, timeout)
         except Exception:  # a fault of ours must not end the thread: everything would be dropped from then on
@@ -334,9 +345,8 @@ class Outbox:
         self._waiting = [ask for ask in self._waiting if not ask.over.is_set()]
 
 
-def _append_timeout(deadline: float | None) -> float:
-    """Return the seconds one append may take; a little even after the deadline."""
-    return APPEND_TIMEOUT if deadline is None else max(0.05, min(APPEND_TIMEOUT, deadline - time.monotonic()))
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else deadline - time.monotonic()
 
 
 def _interpreter_ends() -> bool:

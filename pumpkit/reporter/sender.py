@@ -23,8 +23,9 @@ from pumpkit.reporter.window import Window
 if TYPE_CHECKING:
     from pumpkit.buffers.base import Gap
 
-#: Seconds that one append may take. The queue is not emptied meanwhile.
-APPEND_TIMEOUT = 1.0
+#: Seconds that one append may take, and gets even after the deadline. The queue is not emptied meanwhile.
+_TIMEOUT = 1.0
+_LEAST = 0.05
 
 #: Bytes that one append carries at most.
 _APPEND_BYTES = 4 << 20
@@ -84,6 +85,7 @@ class Sender:
         self._since = self._added = 0.0  # nothing in the queue is older; when the last frame was made
         self._look = _LONGEST_PAUSE
         self._ask_at = 0.0
+        self._deadline: float | None = None
         self._accept_gap = False
         self._dropped = 0
         self._drops_until: float | None = None
@@ -151,21 +153,22 @@ class Sender:
 
     # Sending ------------------------------------------------------------------------------------------------
 
-    def turn(self, hurry: bool = False, timeout: float = APPEND_TIMEOUT) -> float:
+    def turn(self, hurry: bool = False, timeout: float | None = None) -> float:
         """Pack what is due, or all in a hurry; append once; return the seconds until the next turn.
 
-        `timeout` is in seconds, for the append.
+        `timeout` is in seconds, for all that is asked of the buffer and the spill file together.
         """
         now = self._clock()
+        self._deadline = None if timeout is None else now + timeout
         before = self.taken
         self._pack(now, hurry)
         packed = self.taken - before
         if now >= self.link.retry_at:
             if self._sendable:
-                self._append(timeout)
+                self._append()
             elif now >= self._ask_at and self._curious and not hurry:
-                self._ask(timeout)
-            self._send_on(timeout)
+                self._ask()
+            self._send_on()
         self._spill_over(hurry)
         self._watch_drops(now)
         return self._pause(packed)
@@ -177,23 +180,29 @@ class Sender:
             self._spill.look_now()
 
     def finish(self, timeout: float) -> None:
-        """Tell the buffer of drops it does not know of, with a frame without records; then disconnect.
+        """Spill what could not be sent; tell the buffer of drops it does not know of; disconnect.
 
-        If the answer is that it has forgotten something, that is sent again, for as long as `timeout` (seconds) allows.
+        If the answer is that it has forgotten something, that is sent again. `timeout` is in seconds, for everything.
         """
+        self._deadline = self._clock() + timeout
+        self._spill_rest(self._deadline)
         framer = self._framer
         if not self.pending and self.drops() != (framer.told if framer else {}):
-            deadline = self._clock() + timeout
             self._add(self._ready().drops_frame(self.drops()))
             if not self.spilled:
-                self._append(timeout)
-            while self._sendable and self.link.trouble is None and (left := deadline - self._clock()) > 0:
-                self._append(left)
+                self._append()
+            while self._sendable and self.link.trouble is None and self._clock() < self._deadline:
+                self._append()
             self._spill_over(hurry=True)
         self.window.clear()
         self.link.close()
         if self._spill is not None:
             self._spill.close()
+
+    def _timeout(self) -> float:
+        """Return the seconds that what is asked next may take."""
+        left = _TIMEOUT if self._deadline is None else self._deadline - self._clock()
+        return max(_LEAST, min(_TIMEOUT, left))
 
     def _ready(self) -> Framer:
         if self._framer is None:
@@ -245,7 +254,7 @@ class Sender:
         """Whether the oldest pending frame may be sent now: what is in the spill file comes before younger ones."""
         return bool(self.pending) and not (self._spill and self._spill.holds_up(self.pending[0]))
 
-    def _append(self, timeout: float) -> None:
+    def _append(self) -> None:
         """Send what is pending, some frames at a time."""
         kept: list[Frame] = []
         size = 0
@@ -256,23 +265,23 @@ class Sender:
             if self._spill and self._spill.holds_up(frame):
                 break
             kept.append(frame)
-        if not self._send(kept, timeout):
+        if not self._send(kept):
             return
         for frame in kept:
             self.pending.popleft()
             self.pending_bytes -= len(frame.data)
             self.confirmations += frame.total
 
-    def _ask(self, timeout: float) -> None:
+    def _ask(self) -> None:
         """Ask the buffer whether it has all that is neither spilled nor in memory, by a frame without records."""
         first = self._spill.first if self._spill and self._spill.mine else None
-        self._send([self._ready().question(first)], timeout)
+        self._send([self._ready().question(first)])
 
-    def _send(self, kept: list[Frame], timeout: float) -> bool:
+    def _send(self, kept: list[Frame]) -> bool:
         """Append frames of this reporter; return whether the buffer has them now. Raises nothing."""
         self.sent = max(self.sent, kept[-1].first + kept[-1].total)
         try:
-            gap = self.link.append([frame.data for frame in kept], timeout, self._accept_gap)
+            gap = self.link.append([frame.data for frame in kept], self._timeout(), self._accept_gap)
         except Failed:
             return False
         self._accept_gap = False
@@ -303,34 +312,46 @@ class Sender:
 
     # The spill file -----------------------------------------------------------------------------------------
 
-    def _spill_over(self, hurry: bool) -> None:
-        """Move frames into the spill file if the buffer has been away for some time, or there is none to wait."""
+    def _spill_over(self, hurry: bool, at_once: bool = False) -> int:
+        """Move frames into the spill file if the buffer has been away for some time, or there is none to wait.
+
+        Whether it is away or not if that has to be `at_once`. Return how many frames were moved.
+        """
         spill = self._spill
         if spill is None or not self.pending:
-            return
+            return 0
         away = self.link.trouble is not None
         pressed = hurry or self.pending_bytes > self._frames_bound // 2
         long_away = away and self._clock() - self.link.down_since >= _SPILL_AFTER
-        if not (long_away or (pressed and (away or spill.mine))):
-            return
+        if not (at_once or long_away or (pressed and (away or spill.mine))):
+            return 0
+        moved = 0
         while True:
             frames = list(self.pending)
             start = sum(frame.first < spill.next_seq for frame in frames)  # older ones would be taken for known ones
             some = frames[start : start + APPEND_FRAMES]
-            if not some or not spill.put(some, APPEND_TIMEOUT):
-                return
+            if not some or not spill.put(some, self._timeout()):
+                return moved
             self.pending = deque(frames[:start] + frames[start + len(some) :])
             self.pending_bytes -= sum(len(frame.data) for frame in some)
+            moved += len(some)
             if not hurry:
-                return
+                return moved
 
-    def _send_on(self, timeout: float) -> None:
+    def _spill_rest(self, deadline: float) -> None:
+        """Move all that waits into the spill file, for as long as there is time: a slow buffer is as bad as none."""
+        while self._spill and not self.idle and self._clock() < deadline:
+            self._pack(self._clock(), hurry=True)
+            if not self._spill_over(hurry=True, at_once=True):
+                break
+
+    def _send_on(self) -> None:
         """Send on some of what is in the spill file, whosever it is, if the buffer takes it."""
         spill = self._spill
         if spill is None or self._clock() < self.link.retry_at:  # an append has failed just now
             return
         before = spill.mine
-        spill.send_on(self._ready().producer, self._send, self._confirm, timeout)
+        spill.send_on(self._ready().producer, self._send, self._confirm, self._timeout())
         if before and not spill.mine:  # it does not send on drops: tell of them, and see whether the buffer is back
             self._add(self._ready().drops_frame(self.drops()))
 

@@ -49,8 +49,8 @@ _COARSE = 2
 #: Stands among the drops of a producer in the file: the sum of those that the buffer was told of.
 _TOLD = "told"
 
-#: Appends frames of this reporter to the buffer, within so many seconds; returns whether they are there.
-Send = Callable[[list[Frame], float], bool]
+#: Appends frames of this reporter to the buffer; returns whether they are there.
+Send = Callable[[list[Frame]], bool]
 
 
 def file_for(url: str | None, folder: str | None) -> Path:
@@ -130,7 +130,7 @@ class Spill:
         total = sum(frame.total for frame in kept)
         if total and not self.mine:
             self.first = kept[0].first
-            log.warning("records are spilled into %s, because the buffer is away", self._file)
+            log.warning("records are spilled into %s until the buffer takes them", self._file)
         self.mine += total
         self.next_seq = max(self.next_seq, kept[-1].first + kept[-1].total)
         return True
@@ -205,7 +205,7 @@ class Spill:
         deliveries = self._cursor.fetch(_RECORDS, _BYTES)
         for position, group, whose in _groups(deliveries):
             mine = whose == producer
-            if not (send(group, timeout) if mine else self._append_others(group, timeout)):
+            if not (send(group) if mine else self._append_others(group, timeout)):
                 self.close()  # another process may try
                 return False
             total = sum(frame.total for frame in group)

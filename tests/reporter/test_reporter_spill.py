@@ -1,10 +1,13 @@
 """The spill file: what waits for a buffer that is away goes into a local file, and comes out of it."""
 
+import contextlib
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from pumpkit import Reporter
@@ -232,6 +235,44 @@ def test_a_file_that_fails_between_its_steps_is_counted_right(desk: Desk, monkey
         desk.turn(6.0)
     assert (desk.sender.confirmed, desk.sender.spilled, desk.sender.in_memory) == (10, 0, 0)
     assert numbers(desk.log) == list(range(10))
+
+
+def test_an_end_spills_what_a_slow_buffer_did_not_take(desk: Desk) -> None:
+    """Whatever is left in memory is as lost with a buffer that only is slow as it is without one."""
+    desk.turn()
+    desk.record(5_000)
+    desk.sender.full.add()
+    desk.recorded += 1
+    desk.sender.finish(1.0)
+    assert (desk.sender.confirmed, desk.sender.spilled, desk.sender.in_memory) == (0, 5_000, 0)
+    assert balanced(desk)
+
+
+def test_an_end_leaves_time_for_spilling(log: FakeLog, tmp_path: Path) -> None:
+    """`close` does not try until its last moment: a quarter of its time is for the file."""
+    reporter = Reporter("sqlite:////of/the/test.db", overflow="spill", spill_folder=str(tmp_path))
+    reporter._outbox.sender.link._open_log = lambda timeout: log
+    log.pause = 0.5
+    for _ in range(200):
+        reporter.record({"x": os.urandom(100_000)})
+    result = reporter.close(2.0)
+    assert result.sent
+    assert reporter.stats().spilled
+    assert sum(result) == 200
+
+
+def test_a_locked_file_takes_no_more_time_than_there_is(desk: Desk, tmp_path: Path) -> None:
+    """Neither its size nor what is put there waits longer for another writer."""
+    file = file_for("sqlite:////of/the/test.db", str(tmp_path))
+    open_buffer(f"sqlite:///{file}").close()
+    desk.log.down = AWAY
+    with contextlib.closing(apsw.Connection(str(file))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        desk.record(10)
+        began = time.monotonic()
+        desk.sender.turn(hurry=True, timeout=0.1)
+        assert time.monotonic() - began < 3
+    assert (desk.sender.spilled, desk.sender.in_memory) == (0, 10)
 
 
 def test_an_open_buffer_cannot_be_spilled_for(log: FakeLog) -> None:

@@ -143,7 +143,7 @@ class SqliteBuffer:
         """See `base.Buffer.set_max_bytes`."""
         if max_bytes < 1:
             raise ValueError(f"a size cap of {max_bytes} bytes holds nothing")
-        self._log.set_max_bytes(max_bytes)
+        self._log.set_max_bytes(max_bytes, self._timeout)
 
     def set_wanted(self, pump: str, wanted: Wanted) -> None:
         """See `base.Buffer.set_wanted`."""

@@ -136,9 +136,9 @@ class Log:
                     taken.append((position, count, frame))
             return Fetched(view.buffer_id, view.last, taken)
 
-    def set_max_bytes(self, max_bytes: int) -> None:
-        """Set the size cap."""
-        with self.database.write() as connection:
+    def set_max_bytes(self, max_bytes: int, timeout: float) -> None:
+        """Set the size cap, within `timeout` seconds."""
+        with self.database.write(timeout) as connection:
             put(connection, {"max_bytes": max_bytes})
 
 
