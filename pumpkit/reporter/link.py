@@ -46,9 +46,9 @@ class Link:
         self.append_seconds: float | None = None
         #: Bytes of the frames that the buffer has confirmed.
         self.sent_bytes = 0
-        #: When the next attempt is due, by the clock; and since when the buffer has been away.
+        #: When the next attempt is due, by the clock; since when the buffer has been away; and when it last came back.
         self.retry_at = clock()
-        self.down_since = 0.0
+        self.down_since = self.up_since = 0.0
         self._open_log = open_log
         self._settings = settings
         self._clock = clock
@@ -106,6 +106,7 @@ class Link:
         self._failures = 0
         self.retry_at = now
         if before is not None:
+            self.up_since = now
             log.warning("the buffer takes records again, after %.1f s", now - self.down_since)
 
     def _failed(self, error: Exception) -> None:

@@ -151,7 +151,6 @@ class Spill:
         try:
             self.has_more = self._send_on(producer, send, sent_on, timeout)
         except Failed:
-            self._gap_since = None
             self.close()  # another process may try
         except BufferBusy:  # another process is at it
             pass
@@ -245,7 +244,7 @@ class Spill:
         now = self._clock()
         if self._gap_since is None:
             self._gap_since = now
-        if now < self._gap_since + _GRACE:
+        if now < max(self._gap_since, self._link.up_since) + _GRACE:
             return False
         log.error("the buffer lacks %d records of another process", group[0].first - gap.next_seq)
         return self._link.append(blobs, timeout, accept_gap=True) is None

@@ -49,3 +49,31 @@ def test_lines_name_the_place_that_wrote_them(caplog: pytest.LogCaptureFixture) 
         lines.exception("two")
     assert [line.funcName for line in caplog.records] == ["test_lines_name_the_place_that_wrote_them"] * 2
     assert caplog.records[1].exc_info is not None
+
+
+class _Asking(logging.Handler):
+    """Notes what a reporter says of its buffer when it writes a line."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.reporter: Any = None
+        self.seen: list[tuple[str, str | None]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen.append((record.levelname, self.reporter.stats().trouble))
+
+
+def test_a_line_is_written_once_what_it_tells_holds(make_reporter: Any, log: Any, wait_until: Any) -> None:
+    """A handler that asks for the state of the reporter sees what the line tells."""
+    handler = _Asking()
+    handler.reporter = reporter = make_reporter()
+    logging.getLogger("pumpkit.reporter").addHandler(handler)
+    try:
+        log.down = BufferUnavailable("away")
+        reporter.record({"n": 1})
+        wait_until(lambda: handler.seen)
+        log.down = None
+        wait_until(lambda: len(handler.seen) == 2)
+    finally:
+        logging.getLogger("pumpkit.reporter").removeHandler(handler)
+    assert handler.seen == [("ERROR", "the buffer is away: away"), ("WARNING", None)]

@@ -285,6 +285,24 @@ def test_what_is_missing_of_a_process_that_has_died_holds_nobody_up_for_long(
     assert any("lacks 100 records of another process" in message for message in caplog.messages)
 
 
+def test_a_process_that_lives_has_its_time_after_each_absence(new_desk: Any) -> None:
+    """That something was missing before the buffer went away again does not shorten it."""
+    log = ForgetfulLog()
+    owner, other = _fail_over(new_desk, log)
+    other.turn(6.0)
+    log.down = AWAY
+    other.record(1)
+    for _ in range(20):
+        other.turn(1.0)
+    log.down = None
+    other.turn(6.0)
+    other.turn(6.0)
+    assert log.lost == 0
+    owner.now = other.now
+    owner.until(lambda: owner.sender.confirmed == 150)
+    assert _of(owner) == list(range(150))
+
+
 def _with_drops(new_desk: Any, log: FakeLog, number: int) -> None:
     """Let processes come to their end that have dropped a record each, and spilled another."""
     log.down = AWAY
