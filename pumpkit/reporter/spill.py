@@ -57,7 +57,8 @@ def file_for(url: str | None, folder: str | None) -> Path:
     """Return the file that stands in for a buffer, named after its URL (without the password).
 
     It is also named after the version of frames: after a return to an older pumpkit, which cannot read what a newer one
-    has left, that waits in a file of its own and holds nobody up. Raises RuntimeError where there is no home folder.
+    has left, that waits in a file of its own and holds nobody up. A newer one has to send on the files of older ones
+    too. Raises RuntimeError where there is no home folder.
     """
     from pumpkit.buffers import registry
 
