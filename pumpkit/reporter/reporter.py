@@ -86,7 +86,8 @@ class Reporter:
         What the file holds is sent on once the buffer is back, by another process if need be.
     omit_detailed: True blanks the fields `policies` and `deciders` before they leave the process.
     max_record_bytes: bytes of one packed record; larger ones are dropped as `too-large`.
-    exit_timeout: seconds that the end of the program, or `close`, may take to send what waits.
+    exit_timeout: seconds that the end of the program, or `close`, may take to send what waits. With "spill" the last
+        quarter of it is for what the buffer has not taken by then.
     spill_folder: where "spill" keeps its file, which is named after the buffer; None for the XDG state directory.
     spill_bytes: bytes that the file may take, for all reporters together that share it.
     copy: True copies each record (one level deep) when it is handed over, for callers who change it afterwards.
