@@ -125,6 +125,24 @@ class ForgetfulLog(FakeLog):
             self._count(header)
 
 
+class SlowLog:
+    """A log that takes a twentieth of a second for each append, by the clock of a desk."""
+
+    may_forget = False
+
+    def __init__(self, log: FakeLog) -> None:
+        self.log = log
+        self.desk: Any = None
+        self.seen: list[tuple[int, int, int]] = []
+
+    def append(self, frames_: list[bytes], **options: Any) -> Any:
+        """Append, and note what became of the desk's records so far."""
+        sender = self.desk.sender
+        self.desk.now += 0.05
+        self.seen.append((sender.confirmed, sender.spilled, sender.in_memory))
+        return self.log.append(frames_, **options)
+
+
 class Desk:
     """A sender with its queue, its log and a clock that stands still."""
 

@@ -11,7 +11,7 @@ import pytest
 from pumpkit import frames
 from pumpkit.buffers import open_buffer
 from pumpkit.reporter.spill import file_for
-from tests.reporter.conftest import AWAY, Desk, FakeLog, ForgetfulLog, balanced, numbers, spill
+from tests.reporter.conftest import AWAY, Desk, FakeLog, ForgetfulLog, SlowLog, balanced, numbers, spill
 
 
 def test_an_end_without_a_buffer_spills_and_the_next_process_sends_on(new_desk: Any) -> None:
@@ -31,21 +31,6 @@ def test_an_end_without_a_buffer_spills_and_the_next_process_sends_on(new_desk: 
     assert len(set(log.ids())) == 103
     assert second.sender.confirmed == 3
     assert log.lost == 0
-
-
-def test_drops_of_a_process_that_ended_are_told_by_the_next(new_desk: Any, log: FakeLog) -> None:
-    """Its farewell is in the file too."""
-    first = new_desk()
-    log.down = AWAY
-    first.record(2)
-    for _ in range(3):
-        first.sender.full.add()
-    first.turn(hurry=True)
-    first.sender.finish(1.0)
-    log.down = None
-    second = new_desk()
-    second.record(1)
-    second.until(lambda: log.total_drops() == {"full": 3} and len(log.records()) == 3)
 
 
 def test_two_reporters_share_a_file_and_each_sends_on_what_both_have_put_there(new_desk: Any, log: FakeLog) -> None:
@@ -303,89 +288,9 @@ def test_a_process_that_lives_has_its_time_after_each_absence(new_desk: Any) -> 
     assert _of(owner) == list(range(150))
 
 
-def _with_drops(new_desk: Any, log: FakeLog, number: int) -> None:
-    """Let processes come to their end that have dropped a record each, and spilled another."""
-    log.down = AWAY
-    for _ in range(number):
-        desk = new_desk()
-        desk.record(1)
-        desk.turn(hurry=True)
-        desk.sender.full.add()
-        desk.sender.finish(1.0)
-    log.down = None
-
-
-def test_drops_of_others_are_told_once(new_desk: Any, log: FakeLog) -> None:
-    """Who starts later does not tell of them again, though the file knows of them for as long as a week."""
-    _with_drops(new_desk, log, 3)
-    second = new_desk()
-    second.record(1)
-    second.until(lambda: log.total_drops() == {"full": 3})
-    second.turn(6.0)
-    third = new_desk()
-    third.record(1)
-    log.calls.clear()
-    for _ in range(5):
-        third.turn(6.0, hurry=True)
-    assert len(log.calls) == 1
-
-
-def test_drops_of_a_producer_that_the_buffer_has_forgotten_are_not_told(new_desk: Any, log: FakeLog) -> None:
-    """It has counted them, and would take all that is before them for lost."""
-    first = new_desk()
-    first.record(10)
-    first.until(lambda: first.sender.idle)
-    first.sender.full.add()
-    log.down = AWAY
-    first.turn(2.0)
-    first.turn(2.0)
-    first.sender.finish(1.0)
-    log.down = None
-    log.next_seq.clear()
-    log.drops.clear()
-    second = new_desk()
-    second.record(1)
-    for _ in range(5):
-        second.turn(6.0, hurry=True)
-    assert (log.lost, log.total_drops()) == (0, {})
-
-
-def test_telling_of_many_drops_leaves_time_for_records(new_desk: Any, log: FakeLog) -> None:
-    """A turn ends after a quarter of a second, whatever there is to tell; the next ones go on."""
-    _with_drops(new_desk, log, 30)
-    second = new_desk(log=_Slow(log))
-    second.log.desk = second
-    second.record(1)
-    second.until(lambda: len(log.records()) == 31)
-    most = 0
-    while log.total_drops() != {"full": 30}:
-        before = len(log.calls)
-        second.turn(0.2)
-        most = max(most, len(log.calls) - before)
-    assert 0 < most < 10
-
-
-class _Slow:
-    """A log that takes a twentieth of a second for each append, by the clock of a desk."""
-
-    may_forget = False
-
-    def __init__(self, log: FakeLog) -> None:
-        self.log = log
-        self.desk: Any = None
-        self.seen: list[tuple[int, int, int]] = []
-
-    def append(self, frames_: list[bytes], **options: Any) -> Any:
-        """Append, and note what became of the desk's records so far."""
-        sender = self.desk.sender
-        self.desk.now += 0.05
-        self.seen.append((sender.confirmed, sender.spilled, sender.in_memory))
-        return self.log.append(frames_, **options)
-
-
 def test_sending_on_much_leaves_time_for_records(new_desk: Any, log: FakeLog) -> None:
     """A long absence leaves thousands of small frames; the queue is looked at in between, and counts show the way."""
-    desk = new_desk(log=_Slow(log))
+    desk = new_desk(log=SlowLog(log))
     desk.log.desk = desk
     log.down = AWAY
     for _ in range(200):
