@@ -291,8 +291,7 @@ class Outbox:
         return True
 
     def _drive(self, until: float | None, ask: Ask | None = None) -> None:
-        """Send until told to stop; with `until`, until then at most, and only while something (or `ask`) waits."""
-        ending = False
+        """Send until told to stop; with `until`, until then at most, and only what waits by now, or `ask` asks for."""
         while True:
             if self._abandoned:
                 return
@@ -301,21 +300,23 @@ class Outbox:
                 deadline = self._stop_at - self._for_spilling
             if until is None and self._leaving:  # the exit handler sends the rest
                 return
-            if self._take_asks() or (deadline is not None and not ending):
+            if ask is None and deadline is not None:  # an end is a flush: what others go on recording holds up neither
+                ask = Ask()
+                self._asks.append(ask)
+            if self._take_asks():
                 self.sender.retry_now()
-            ending = deadline is not None
-            pause = self._turn(ending or bool(self._waiting), _left(deadline))
+            pause = self._turn(bool(self._waiting), _left(deadline))
             if self.limit > self._ring_at >= len(self.queue):
                 self._allow(self._ring_at)
             self._answer_asks()
-            if deadline is not None and (self.sender.idle or time.monotonic() >= deadline):
-                break
             if ask is not None and ask.over.is_set():
+                break
+            if deadline is not None and time.monotonic() >= deadline:
                 break
             self._bell.wait(pause if deadline is None else max(0.0, min(pause, deadline - time.monotonic())))
         if self._stop_at is not None:
-            for ask in self._waiting:  # in vain
-                ask.over.set()
+            for one in self._waiting:  # in vain
+                one.over.set()
             self.sender.finish(self._stop_at - time.monotonic())
             process.forget(self)
 

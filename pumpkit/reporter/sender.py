@@ -339,8 +339,9 @@ class Sender:
                 return moved
 
     def _spill_rest(self, deadline: float) -> None:
-        """Move all that waits into the spill file, for as long as there is time: a slow buffer is as bad as none."""
-        while self._spill and not self.idle and self._clock() < deadline:
+        """Move all that waits by now into the spill file, if there is time: a slow buffer is as bad as none."""
+        goal = self.taken + len(self._queue)
+        while self._spill and not self.idle and self.settled < goal and self._clock() < deadline:
             self._pack(self._clock(), hurry=True)
             if not self._spill_over(hurry=True, at_once=True):
                 break

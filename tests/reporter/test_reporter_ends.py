@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import apsw
+import pytest
 
 from pumpkit.buffers import open_buffer
 
@@ -111,17 +112,20 @@ def test_a_reporter_first_used_at_exit_sends_without_a_thread(program: Any) -> N
     assert sorted(_numbers(program)) == [0, 1]
 
 
-def test_other_threads_that_go_on_recording_do_not_hold_up_the_end(program: Any) -> None:
-    """Daemon threads record to the last moment; the end comes, and what arrived is whole."""
+@pytest.mark.parametrize("overflow", ["drop-newest", "spill"])
+def test_other_threads_that_go_on_recording_do_not_hold_up_the_end(program: Any, overflow: str) -> None:
+    """Daemon threads record to the last moment; the end comes long before its timeout, and what arrived is whole."""
+    begin = _BEGIN.replace("exit_timeout=30", "exit_timeout=1200, overflow=sys.argv[1], spill_folder='spill'")
     program.run(
-        f"""{_BEGIN}
+        f"""{begin}
     def work():
         while True:
             reporter.record({{"n": 3}})
             time.sleep(0.0001)
     for _ in range(4):
         threading.Thread(target=work, daemon=True).start()
-    time.sleep(0.2)"""
+    time.sleep(0.2)""",
+        overflow,
     )
     numbers = _numbers(program)
     assert numbers[:3] == [0, 1, 2]
