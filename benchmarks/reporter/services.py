@@ -140,7 +140,7 @@ def _answers(port: int) -> bool:
 
 
 def _get(port: int, path: str) -> dict[str, Any]:
-    """Return the state of a service as it is afterwards."""
+    """Ask a service for a path that answers with its state; return that."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         connection.request("GET", path)

@@ -40,7 +40,7 @@ class Frame(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """Packed records, and how many of the taken ones are in a frame or rejected at least once it is in one."""
+    """Packed records. Once they are in a frame, at least the first `through` taken ones are in one, or rejected."""
 
     blob: bytes
     number: int

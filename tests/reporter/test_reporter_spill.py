@@ -184,19 +184,24 @@ def test_a_file_that_somebody_removed_is_counted_as_unsent(
     assert any("was removed, and 10 records that were in it are lost" in message for message in caplog.messages)
 
 
+def _works_without_a_file(desk: Desk, caplog: pytest.LogCaptureFixture, said: str) -> None:
+    """Records of an absence wait in memory, which one line tells, and arrive after it."""
+    for _ in range(5):
+        spill(desk, 10)
+    assert (desk.sender.spilled, desk.sender.in_memory) == (0, 50)
+    assert sum(said in message for message in caplog.messages) == 1
+    desk.log.down = None
+    desk.until(lambda: desk.sender.idle)
+    assert numbers(desk.log) == list(range(50))
+
+
 def test_a_folder_that_cannot_be_used_is_told_once_and_records_stay_in_memory(
     new_desk: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Without a spill file it is as with drop-newest."""
     (tmp_path / "file").write_text("")
     desk = new_desk(spill_folder=str(tmp_path / "file"))
-    for _ in range(5):
-        spill(desk, 10)
-    assert (desk.sender.spilled, desk.sender.in_memory) == (0, 50)
-    assert sum("cannot be used" in message for message in caplog.messages) == 1
-    desk.log.down = None
-    desk.until(lambda: desk.sender.idle)
-    assert numbers(desk.log) == list(range(50))
+    _works_without_a_file(desk, caplog, "cannot be used")
 
 
 @pytest.mark.parametrize("error", [BufferFull("full"), BufferConfigError("wrong"), OSError("broken")])
@@ -357,9 +362,4 @@ def test_without_a_home_folder_records_wait_in_memory(
     monkeypatch.setenv("HOME", "~")
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     desk = new_desk(spill_folder=None)
-    spill(desk, 10)
-    assert (desk.sender.spilled, desk.sender.in_memory) == (0, 10)
-    assert sum("cannot be spilled" in message for message in caplog.messages) == 1
-    desk.log.down = None
-    desk.until(lambda: desk.sender.idle)
-    assert numbers(desk.log) == list(range(10))
+    _works_without_a_file(desk, caplog, "cannot be spilled")
